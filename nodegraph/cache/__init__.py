@@ -1,0 +1,1 @@
+"""Keys, results and live models: everything that lets a run skip work."""

@@ -1,0 +1,84 @@
+"""Action keys: what a node's result depends on, as 32 bytes.
+
+    key = sha256(recipe version, node type, node version, source digest, environment class,
+                 each literal by name, each link by name with the digest of the output it carries)
+
+Two actions with equal keys give equal outputs. Defaults are filled in before hashing, so an input left out and one
+given its default are the same action. Seeds are plain inputs. Titles, notes, layout and node names are not in the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from nodegraph.node import NodeSpec
+from nodegraph.sockets.codecs import encode
+
+RECIPE = b"nodegraph-action-1"
+
+
+def action_prefix(spec: NodeSpec, values: Mapping[str, object], environment: bytes) -> bytes:
+    """All of a node's key material that is known before it runs: the code, the environment and the literals.
+
+    Raises Undigestible if a literal has no digest.
+    """
+    pieces = [RECIPE, spec.name.encode(), b"%d" % spec.version, spec.source_digest.encode()]
+    pieces.append(environment if spec.numeric else b"")
+    for name in sorted(values):
+        pieces += (name.encode(), encode(values[name]))
+    return _framed(pieces)
+
+
+def action_key(prefix: bytes, links: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The key of a node: its prefix, then (framed name, digest of what arrives there) of every linked input."""
+    return hashlib.sha256(prefix + b"".join([name + digest for name, digest in links])).digest()
+
+
+def frame(name: str) -> bytes:
+    """A name with its length before it, so that names cannot run into each other."""
+    data = name.encode()
+    return b"%d:" % len(data) + data
+
+
+def _framed(pieces: Iterable[bytes]) -> bytes:
+    return b"".join([b"%d:" % len(piece) + piece for piece in pieces])
+
+
+def environment_class(device: str, dtype: str) -> bytes:
+    """What numeric results depend on beside the code: torch and diffusers versions, kind of device, dtype."""
+    versions = [f"{name} {_minor_version(name)}" for name in ("torch", "diffusers", "transformers")]
+    return "; ".join([*versions, device.partition(":")[0], dtype]).encode()
+
+
+def _minor_version(package: str) -> str:
+    try:
+        return ".".join(importlib.metadata.version(package).split(".")[:2])
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+class FileDigests:
+    """Content digests of files and folders, remembered by (path, size, mtime_ns, inode)."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int, int], str] = {}
+
+    def digest(self, path: Path) -> str:
+        """Hex digest of a file's bytes, or of a folder's files by relative name. Raises OSError."""
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
+            parts = [f"{file.relative_to(path).as_posix()}\0{self._file(file)}" for file in files]
+            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return self._file(path)
+
+    def _file(self, path: Path) -> str:
+        status = path.stat()
+        memo = (os.fspath(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino)
+        if memo not in self._known:
+            with path.open("rb") as file:
+                self._known[memo] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._known[memo]

@@ -1,0 +1,196 @@
+"""What a node may do to the world outside its inputs and outputs: its `Context`, and nothing else.
+
+A node that wants one declares a parameter `context: Context = NO_CONTEXT`. The executor passes a live one; a plain
+call (a unit test, a script) gets `NO_CONTEXT`, in which progress goes nowhere and nothing is ever cancelled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from nodegraph.errors import Problem, ProblemError, shorten
+
+if TYPE_CHECKING:
+    import PIL.Image
+    import torch
+
+T = TypeVar("T")
+
+MODEL_KINDS = ("checkpoints", "vae", "loras", "controlnet", "embeddings", "upscale_models", "clip", "unet")
+
+
+class Cancelled(BaseException):
+    """Raised inside a node when its run was cancelled; a BaseException, so that `except Exception` lets it through."""
+
+
+class CancelToken:
+    """Says, across threads, that a run should stop. Setting it twice is harmless."""
+
+    __slots__ = ("_event", "_listeners")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._listeners: list[Callable[[], None]] = []
+
+    def cancel(self) -> None:
+        """Ask for the stop; whoever subscribed is told."""
+        self._event.set()
+        for listener in tuple(self._listeners):
+            listener()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called on cancellation (in the cancelling thread); returns how to stop that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._event.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """The folders that nodes may read from and write to. Names given by users never lead outside them."""
+
+    input: tuple[Path, ...] = (Path("input"),)
+    output: Path = Path("output")
+    temp: Path = Path("temp")
+    models: tuple[Path, ...] = (Path("models"),)
+
+    def find_input(self, name: str) -> Path | None:
+        """The file `name` in the first input folder that has it; None when there is none or it lies outside."""
+        return next((found for root in self.input if (found := inside(root, name)) is not None), None)
+
+    def find_model(self, kind: str, name: str) -> Path | None:
+        """The file or folder `name` below `kind`/ of the first model folder that has it."""
+        return next(
+            (found for root in self.models if (found := inside(root / kind, name, folders=True)) is not None), None
+        )
+
+    def list_files(self, folders: tuple[Path, ...], suffixes: tuple[str, ...]) -> list[str]:
+        """Names (relative, with `/`) of the files with one of `suffixes` in `folders`, sorted, hidden ones left out."""
+        names: set[str] = set()
+        for folder in folders:
+            if folder.is_dir():
+                for path in folder.rglob("*"):
+                    relative = path.relative_to(folder)
+                    hidden = any(part.startswith(".") for part in relative.parts)
+                    if path.suffix.lower() in suffixes and not hidden and path.is_file():
+                        names.add(relative.as_posix())
+        return sorted(names)
+
+
+def inside(root: Path, name: str, *, folders: bool = False) -> Path | None:
+    """The regular file (or folder, if allowed) `name` below `root`, or None.
+
+    `name` must be relative, and the real path, links followed, must stay below the real root.
+    """
+    if not name or "\0" in name or "\\" in name or name.startswith(("/", "~")) or ".." in name.split("/"):
+        return None
+    try:
+        real_root = root.resolve()
+        real = (root / name).resolve()
+        ok = real.is_relative_to(real_root) and (real.is_file() or (folders and real.is_dir() and real != real_root))
+    except (OSError, ValueError):
+        return None
+    return real if ok else None
+
+
+class ModelPool(Protocol):
+    """Keeps loaded models alive between nodes and runs, within a budget of bytes."""
+
+    def get(self, key: str, load: Callable[[], T], size: Callable[[T], int]) -> T:
+        """The object under `key`, loaded now if need be; `size` tells its bytes once it is there."""
+        ...
+
+
+class NoPool:
+    """A pool that keeps nothing."""
+
+    def get(self, key: str, load: Callable[[], T], size: Callable[[T], int]) -> T:
+        return load()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a picture says of its origin: the workflow text, the API-format prompt, and the run's facts."""
+
+    workflow: str | None = None
+    prompt: str | None = None
+    facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One node's door to the outside, for one run."""
+
+    node: str = ""
+    roots: Roots = Roots()
+    device: str = "cpu"
+    dtype: str = "auto"
+    pool: ModelPool = field(default_factory=NoPool)
+    provenance: Provenance = Provenance()
+    digest_file: Callable[[Path], str] | None = None
+    previews: bool = True
+    token: CancelToken | None = None
+    on_progress: Callable[[float, float], None] | None = None
+    on_preview: Callable[[PIL.Image.Image], None] | None = None
+    warn: Callable[[str], None] = field(default=lambda message: None)
+
+    def progress(self, value: float, total: float) -> None:
+        """Say how far this node is, and stop here if the run was cancelled."""
+        self.check_cancelled()
+        if self.on_progress is not None:
+            self.on_progress(value, total)
+
+    @property
+    def wants_previews(self) -> bool:
+        """Whether anybody looks at previews; making one costs time."""
+        return self.previews and self.on_preview is not None
+
+    def preview(self, image: PIL.Image.Image) -> None:
+        """Show an intermediate picture."""
+        if self.on_preview is not None and self.previews:
+            self.on_preview(image)
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` if the run was cancelled. Long loops call this (or `progress`) once a turn."""
+        if self.token is not None and self.token.cancelled:
+            raise Cancelled
+
+    def generator(self, seed: int, device: str = "cpu") -> torch.Generator:
+        """A fresh random generator seeded with `seed` (0 … 2^64 - 1); the only source of chance a node may use."""
+        import torch
+
+        return torch.Generator(device=device).manual_seed(seed)
+
+    def digest(self, path: Path) -> str:
+        """Content digest of a file or folder, remembered between runs where the executor does so."""
+        if self.digest_file is None:
+            raise RuntimeError("this context cannot digest files")
+        return self.digest_file(path)
+
+    def input_file(self, name: str) -> Path:
+        """The input file `name`; raises a `ProblemError` naming the folders searched when it is not there."""
+        path = self.roots.find_input(name)
+        if path is None:
+            raise ProblemError(
+                Problem(
+                    code="bad_value",
+                    message=f"there is no input file {shorten(name)}",
+                    node=self.node or None,
+                    got=name,
+                    expected="a file in " + ", ".join(str(root) for root in self.roots.input),
+                    hint="put the file into one of " + ", ".join(str(root) for root in self.roots.input),
+                )
+            )
+        return path
+
+
+#: The context of a plain call: progress goes nowhere, nothing is cancelled.
+NO_CONTEXT = Context()

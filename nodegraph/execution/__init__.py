@@ -1,0 +1,1 @@
+"""Execution: plans, the executor, its events and results."""

@@ -1,0 +1,445 @@
+"""The executor: a plan in, events and results out.
+
+Demand-driven: what the store knows is not run, and values are fetched only for nodes that do run. No step recurses, so
+depth does not matter. Light nodes run on the event loop one after the other; heavy ones go to the engine; `async`
+ones overlap. A node whose inputs turn out to be known after all (an upstream node ran to the same bytes) is not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Collection
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from nodegraph.cache.keys import action_key
+from nodegraph.cache.memory import Record, ResultStore
+from nodegraph.context import Cancelled, CancelToken, Context
+from nodegraph.engines.local import Engine
+from nodegraph.errors import Problem
+from nodegraph.execution import events
+from nodegraph.execution.events import Listener
+from nodegraph.execution.outcome import check_arrivals, output_digests, outputs_of, problem_of, traceback_of
+from nodegraph.execution.plan import Plan
+from nodegraph.graph.model import GraphNode
+from nodegraph.sockets.values import Saved
+
+UNNEEDED, HIT, TODO, DONE, FAILED, SKIPPED = range(6)
+YIELD_SECONDS = 0.005  # how long light nodes may hold the event loop
+YIELD_EVERY = 64  # nodes between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run went.
+
+    `values` holds the outputs of the nodes asked for (by id, then output number), `saved` what output nodes wrote,
+    `problems` the failures, in the order in which they happened.
+    """
+
+    status: Literal["done", "failed", "cancelled"]
+    values: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
+    saved: dict[str, Saved] = field(default_factory=dict[str, Saved])
+    problems: tuple[Problem, ...] = ()
+    executed: tuple[str, ...] = ()
+    cached: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+async def execute(
+    plan: Plan,
+    *,
+    store: ResultStore,
+    engine: Engine,
+    context: Context | None = None,
+    on_event: Listener | None = None,
+    token: CancelToken | None = None,
+    want: Collection[int] = (),
+) -> RunResult:
+    """Run a plan. `want` names nodes whose values the result is to hold.
+
+    Never raises for a node's failure: the result says what failed, and everything that does not depend on it has run.
+    """
+    run = _Run(plan, store, engine, context or Context(), on_event, token or CancelToken(), frozenset(want))
+    return await run.go()
+
+
+class _Run:
+    """The state of one run, by node number."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: ResultStore,
+        engine: Engine,
+        context: Context,
+        on_event: Listener | None,
+        token: CancelToken,
+        want: frozenset[int],
+    ) -> None:
+        size = len(plan.graph.nodes)
+        self.plan, self.store, self.engine, self.token, self.want = plan, store, engine, token, want
+        self.context, self.on_event = context, on_event
+        self.state = bytearray(size)
+        self.keys: list[bytes | None] = [None] * size
+        self.records: list[Record | None] = [None] * size
+        self.values: list[tuple[object, ...] | None] = [None] * size
+        self.waiting = [0] * size
+        self.uses = [0] * size
+        self.dependants: dict[int, list[int]] = {}
+        self.blame: dict[int, int] = {}
+        self.ready: deque[int] = deque()
+        self.finished: deque[tuple[int, asyncio.Task[Worked] | Future[Worked]]] = deque()
+        self.running: dict[int, asyncio.Task[Worked] | Future[Worked]] = {}
+        self.in_flight: dict[bytes, list[int]] = {}  # action key → nodes waiting for that very result
+        self.problems: list[Problem] = []
+        self.counts: dict[int, list[str]] = {HIT: [], DONE: [], FAILED: [], SKIPPED: []}
+        self.loop = asyncio.get_running_loop()
+        self.wake = asyncio.Event()
+
+    # --- the run as a whole
+
+    async def go(self) -> RunResult:
+        began = time.perf_counter()
+        unsubscribe = self.token.subscribe(lambda: self.loop.call_soon_threadsafe(self.wake.set))
+        try:
+            self._probe()
+            self._demand()
+            self._announce()
+            self._count_waiting()
+            await self._drain()
+        finally:
+            unsubscribe()
+            if self.running:  # this coroutine itself was cancelled
+                self.token.cancel()
+        return self._result(time.perf_counter() - began)
+
+    def _result(self, seconds: float) -> RunResult:
+        nodes, counts = self.plan.graph.nodes, self.counts
+        cancelled = self.token.cancelled and (counts[SKIPPED] or not counts[DONE] + counts[HIT])
+        status = "cancelled" if cancelled else "failed" if self.problems else "done"
+        self._emit(
+            events.RunFinished(
+                status, seconds, len(counts[DONE]), len(counts[HIT]), len(counts[FAILED]), len(counts[SKIPPED])
+            )
+        )
+        values = {nodes[i].id: values for i in self.want if (values := self.values[i]) is not None}
+        saved = {
+            nodes[i].id: record.saved
+            for i in self.plan.order
+            if (record := self.records[i]) is not None and record.saved is not None
+        }
+        return RunResult(
+            status,
+            values,
+            saved,
+            tuple(self.problems),
+            tuple(counts[DONE]),
+            tuple(counts[HIT]),
+            tuple(counts[SKIPPED]),
+            seconds,
+        )
+
+    # --- before anything runs
+
+    def _probe(self) -> None:
+        """Look every node up whose key can be known now."""
+        plan, records, state, keys = self.plan, self.records, self.state, self.keys
+        prefixes, sources, record_of = plan.prefixes, plan.sources, self.store.record
+        for i in plan.order:
+            state[i] = TODO
+            prefix = prefixes[i]
+            if prefix is None:
+                continue
+            links: list[tuple[bytes, bytes]] = []
+            for name, source, output in sources[i]:
+                known = records[source]
+                if known is None:
+                    break
+                links.append((name, known.digests[output]))
+            else:
+                keys[i] = key = action_key(prefix, links)
+                record = record_of(key)
+                if record is not None and (record.saved is None or _files_exist(record.saved)):
+                    records[i] = record
+                    state[i] = HIT
+
+    def _demand(self) -> None:
+        """Fetch the known values that nodes to run will need; what is gone is run again."""
+        nodes, state, values = self.plan.graph.nodes, self.state, self.values
+        stack = [i for i in self.plan.order if state[i] == TODO]
+        stack += [i for i in self.want if state[i] == HIT and not self._fetch(i)]
+        while stack:
+            for link in nodes[stack.pop()].links.values():
+                source = link.node
+                if state[source] == HIT and values[source] is None and not self._fetch(source):
+                    stack.append(source)
+
+    def _fetch(self, i: int) -> bool:
+        key = self.keys[i]
+        values = self.store.values(key) if key is not None else None
+        self.values[i] = values
+        if values is None:
+            self.state[i] = TODO
+            return False
+        return True
+
+    def _announce(self) -> None:
+        hits = [i for i in self.plan.order if self.state[i] == HIT]
+        self._emit(events.Planned(len(self.plan.order), len(hits)))
+        for i in hits:
+            self._cached(i)
+
+    def _cached(self, i: int) -> None:
+        node, record = self.plan.graph.nodes[i], self.records[i]
+        self.counts[HIT].append(node.id)
+        if self.on_event is not None:
+            self.on_event(events.Cached(node.id, node.spec.name, record.saved if record else None))
+
+    def _count_waiting(self) -> None:
+        for i in self.want:
+            self.uses[i] += 1
+        for i in self.plan.order:
+            if self.state[i] != TODO:
+                continue
+            for source in {link.node for link in self.plan.graph.nodes[i].links.values()}:
+                self.uses[source] += 1
+                if self.state[source] == TODO:
+                    self.waiting[i] += 1
+                    self.dependants.setdefault(source, []).append(i)
+            if self.waiting[i] == 0:
+                self.ready.append(i)
+
+    # --- while nodes run
+
+    async def _drain(self) -> None:
+        turns, until = 0, time.perf_counter() + YIELD_SECONDS
+        while True:
+            while self.ready and not self.token.cancelled:
+                self._visit(self.ready.popleft())
+                turns += 1
+                if turns % YIELD_EVERY == 0 and time.perf_counter() > until:
+                    await asyncio.sleep(0)
+                    until = time.perf_counter() + YIELD_SECONDS
+            if self.token.cancelled:
+                self._stop_running()
+            if not self.running and not self.finished:
+                break
+            await self.wake.wait()
+            self.wake.clear()
+            while self.finished:
+                i, done = self.finished.popleft()
+                self.running.pop(i, None)
+                self._settle(i, done)
+            until = time.perf_counter() + YIELD_SECONDS
+        for i in self.plan.order:
+            if self.state[i] == TODO:
+                self._skip(i, None)
+
+    def _stop_running(self) -> None:
+        """Cancel async nodes and work that has not begun; heavy nodes notice at their next step."""
+        for task in tuple(self.running.values()):
+            task.cancel()
+
+    def _visit(self, i: int) -> None:
+        """A node whose sources are settled: skip it, find it known after all, or run it."""
+        node = self.plan.graph.nodes[i]
+        bad = next((link.node for link in node.links.values() if self.state[link.node] in (FAILED, SKIPPED)), None)
+        if bad is not None:
+            self._skip(i, self.blame.get(bad, bad))
+        elif not self._known_after_all(i) and not self._joined(i):
+            self._start(i)
+
+    def _joined(self, i: int) -> bool:
+        """Whether the same action is running already; then this node waits for its result."""
+        key = self.keys[i]
+        if key is None or self.plan.graph.nodes[i].spec.light:
+            return False
+        if key in self.in_flight:
+            self.in_flight[key].append(i)
+            return True
+        self.in_flight[key] = []
+        return False
+
+    def _known_after_all(self, i: int) -> bool:
+        """Look a node up whose sources have settled; what was unknown before may be known by now."""
+        prefix = self.plan.prefixes[i]
+        if prefix is None:
+            return False
+        key = self.keys[i]
+        if key is None:
+            links: list[tuple[bytes, bytes]] = []
+            for name, source, output in self.plan.sources[i]:
+                known = self.records[source]
+                assert known is not None
+                links.append((name, known.digests[output]))
+            self.keys[i] = key = action_key(prefix, links)
+        record = self.store.record(key)
+        if record is None or (record.saved is not None and not _files_exist(record.saved)):
+            return False
+        if self.uses[i]:
+            self.values[i] = self.store.values(key)
+            if self.values[i] is None:
+                return False
+        self.records[i] = record
+        self.state[i] = DONE
+        self._cached(i)
+        self._release(i)
+        return True
+
+    def _start(self, i: int) -> None:
+        node = self.plan.graph.nodes[i]
+        spec = node.spec
+        arguments = dict(node.values)
+        for name, link in node.links.items():
+            values = self.values[link.node]
+            assert values is not None
+            value = values[link.output]
+            arguments[name] = float(value) if type(value) is int and name in spec.float_inputs else value
+        if self.on_event is not None:
+            self.on_event(events.Started(node.id, spec.name))
+        if spec.bounded_inputs and node.links:
+            try:
+                check_arrivals(node, arguments, self.context.roots)
+            except Exception as error:
+                self._fail(i, error)
+                return
+        if spec.context_name is not None:
+            arguments[spec.context_name] = self._context_of(i)
+        key = self.keys[i]
+        if spec.is_async:
+            task = self.loop.create_task(_work_async(node, arguments, key))
+            self.running[i] = task
+            task.add_done_callback(partial(self._on_done, i))
+        elif spec.light:
+            try:
+                worked = _work(node, arguments, key)
+            except (Exception, Cancelled, SystemExit) as error:
+                self._fail(i, error)
+            else:
+                self._finish(i, worked)
+        else:
+            self.running[i] = future = self.engine.submit(partial(_work, node, arguments, key))
+            future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._on_done, i, done))
+
+    def _on_done(self, i: int, done: asyncio.Task[Worked] | Future[Worked]) -> None:
+        self.finished.append((i, done))
+        self.wake.set()
+
+    def _settle(self, i: int, done: asyncio.Task[Worked] | Future[Worked]) -> None:
+        try:
+            worked = done.result()
+        except (Exception, Cancelled, asyncio.CancelledError) as error:
+            self._fail(i, error)
+        except BaseException as error:
+            self._fail(i, RuntimeError(f"the node tried to leave the program ({type(error).__name__})"))
+        else:
+            self._finish(i, worked)
+
+    def _finish(self, i: int, worked: Worked) -> None:
+        node, record = self.plan.graph.nodes[i], worked.record
+        self.records[i] = record
+        if self.uses[i]:
+            self.values[i] = worked.values
+        key = self.keys[i]
+        if key is not None:
+            self.store.put(key, record, worked.values)
+        self.state[i] = DONE
+        self.counts[DONE].append(node.id)
+        if self.on_event is not None:
+            self.on_event(events.Finished(node.id, node.spec.name, record.seconds, record.saved))
+        self._release(i)
+
+    def _fail(self, i: int, error: BaseException) -> None:
+        node = self.plan.graph.nodes[i]
+        if isinstance(error, Cancelled | asyncio.CancelledError) or type(error).__name__ == "CancelledError":
+            if self.token.cancelled:
+                self._skip(i, None)
+                return
+            error = RuntimeError("the node says that it was cancelled, but nobody cancelled the run")
+        problem = problem_of(node, error)
+        self.problems.append(problem)
+        self.state[i] = FAILED
+        self.counts[FAILED].append(node.id)
+        self._emit(events.Failed(node.id, node.spec.name, problem, traceback_of(error)))
+        self._release(i)
+
+    def _skip(self, i: int, because: int | None) -> None:
+        nodes = self.plan.graph.nodes
+        self.state[i] = SKIPPED
+        if because is not None:
+            self.blame[i] = because
+        self.counts[SKIPPED].append(nodes[i].id)
+        culprit = nodes[because].id if because is not None else None
+        self._emit(events.Skipped(nodes[i].id, nodes[i].spec.name, culprit))
+        self._release(i)
+
+    def _release(self, i: int) -> None:
+        """Let go of the inputs that nobody else needs, and wake the nodes that waited for this one."""
+        for source in {link.node for link in self.plan.graph.nodes[i].links.values()}:
+            self.uses[source] -= 1
+            if self.uses[source] == 0:
+                self.values[source] = None
+        key = self.keys[i]
+        if key is not None and key in self.in_flight:
+            self.ready.extend(self.in_flight.pop(key))
+        for dependant in self.dependants.pop(i, ()):
+            self.waiting[dependant] -= 1
+            if self.waiting[dependant] == 0:
+                self.ready.append(dependant)
+
+    def _context_of(self, i: int) -> Context:
+        name = self.plan.graph.nodes[i].id
+
+        def later(event: events.Event) -> None:
+            if self.on_event is not None:
+                self.loop.call_soon_threadsafe(self.on_event, event)
+
+        return replace(
+            self.context,
+            node=name,
+            token=self.token,
+            on_progress=lambda value, total: later(events.Progress(name, value, total)),
+            on_preview=(lambda image: later(events.Preview(name, image))) if self.context.previews else None,
+            warn=lambda message: later(events.Warned(name, message)),
+        )
+
+    def _emit(self, event: events.Event) -> None:
+        if self.on_event is not None:
+            self.on_event(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What came of a node's work: its outputs, and the record to keep of them."""
+
+    values: tuple[object, ...]
+    record: Record
+
+
+def _work(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
+    """Run a node's function where it is called, and digest what it gives there too: large tensors take their time."""
+    began = time.perf_counter()
+    result = node.spec.function(**arguments)
+    return _worked(node, result, key, time.perf_counter() - began)
+
+
+async def _work_async(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
+    began = time.perf_counter()
+    result = await node.spec.function(**arguments)
+    return _worked(node, result, key, time.perf_counter() - began)
+
+
+def _worked(node: GraphNode, result: object, key: bytes | None, seconds: float) -> Worked:
+    values, saved = outputs_of(node, result)
+    return Worked(values, Record(output_digests(values, key), seconds, saved))
+
+
+def _files_exist(saved: Saved) -> bool:
+    return all(Path(file.path).is_file() for file in saved.files)

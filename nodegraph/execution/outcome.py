@@ -1,0 +1,109 @@
+"""From what a node returned, or raised, to what the executor keeps of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from nodegraph.context import Roots
+from nodegraph.errors import Place, Problem, ProblemError, shorten
+from nodegraph.graph.literals import ChoiceLists, check_literal
+from nodegraph.graph.model import GraphNode
+from nodegraph.sockets.codecs import Undigestible, digest
+from nodegraph.sockets.values import Saved
+
+
+def outputs_of(node: GraphNode, result: object) -> tuple[tuple[object, ...], Saved | None]:
+    """A node's outputs as a tuple, and what it saved. Raises ProblemError if it did not keep its declaration."""
+    outputs = node.spec.outputs
+    if not outputs:
+        if result is None or isinstance(result, Saved):
+            return (), result
+        raise ProblemError(_wrong_output(node, "nothing (or Saved)", result))
+    if not node.spec.several:
+        return (result,), None
+    if not isinstance(result, tuple) or len(cast("tuple[object, ...]", result)) != len(outputs):
+        raise ProblemError(_wrong_output(node, f"{len(outputs)} values", result))
+    return tuple(cast("tuple[object, ...]", result)), None
+
+
+def _wrong_output(node: GraphNode, expected: str, result: object) -> Problem:
+    return Problem(
+        code="wrong_output",
+        message=f"{node.spec.name} returned {shorten(result)} where it declares {expected}",
+        got=shorten(result),
+        expected=expected,
+        hint=f"this is a mistake in the node pack '{node.spec.pack}'",
+    )
+
+
+def output_digests(values: tuple[object, ...], key: bytes | None) -> tuple[bytes, ...]:
+    """The digest of each output; of one without a digest of its own, that of the action that made it."""
+    digests: list[bytes] = []
+    for i, value in enumerate(values):
+        try:
+            digests.append(digest(value))
+        except Undigestible:
+            origin = key if key is not None else os.urandom(32)
+            digests.append(hashlib.sha256(b"output %d of " % i + origin).digest())
+    return tuple(digests)
+
+
+def check_arrivals(node: GraphNode, arguments: Mapping[str, object], roots: Roots) -> None:
+    """Check numbers and choices that came by link against their bounds. Raises ProblemError."""
+    problems: list[Problem] = []
+    for name in node.spec.bounded_inputs:
+        if name in node.links:
+            _, problem = check_literal(node.spec.inputs_by_name[name], arguments[name], ChoiceLists(roots))
+            if problem is not None:
+                problems.append(replace(problem, place=node.entry.places.get(name, Place())))
+    if problems:
+        raise ProblemError(problems)
+
+
+def problem_of(node: GraphNode, error: BaseException) -> Problem:
+    """A failure as a Problem at the node's place in its file."""
+    if isinstance(error, ProblemError):
+        first = error.problems[0]
+        place = first.place if first.place != Place() else _input_place(node, first.input)
+        return replace(first, node=node.id, place=place, message=f"'{node.id}' ({node.spec.name}): {first.message}")
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if _is_out_of_memory(error):
+        return Problem(
+            code="out_of_memory",
+            message=f"'{node.id}' ({node.spec.name}) ran out of memory",
+            place=node.entry.place,
+            node=node.id,
+            got=shorten(str(error), limit=200),
+            hint="make the picture or the batch smaller, or use --dtype fp16 or bf16",
+        )
+    return Problem(
+        code="node_failed",
+        message=f"'{node.id}' ({node.spec.name}) failed: {reason}",
+        place=node.entry.place,
+        node=node.id,
+        got=reason,
+        hint="run with -v for the traceback",
+    )
+
+
+def _input_place(node: GraphNode, name: str | None) -> Place:
+    return node.entry.places.get(name or "", node.entry.place)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of a node's failure, without the executor's own frames."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and "nodegraph/execution" in trace.tb_frame.f_code.co_filename:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))

@@ -1,0 +1,78 @@
+"""What a picture will say of its origin: the workflow, the same in API format, versions and model digests."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from nodegraph.context import Provenance, Roots
+from nodegraph.graph.model import Graph
+from nodegraph.node import Choices
+from nodegraph.version import VERSION
+from nodegraph.workflow.document import Workflow
+
+
+def provenance_of(graph: Graph, roots: Roots) -> Provenance:
+    """Everything about a run that is worth writing into its pictures."""
+    facts = {"nodegraph": VERSION, **_versions(), **_files(graph, roots)}
+    return Provenance(_source(graph.workflow, graph), json.dumps(api_prompt(graph), ensure_ascii=False), facts)
+
+
+def api_prompt(graph: Graph) -> dict[str, object]:
+    """The graph in ComfyUI's API format: node id → class_type, inputs, title; links as [id, output number]."""
+    prompt: dict[str, object] = {}
+    for node in graph.nodes:
+        inputs: dict[str, object] = {}
+        for spec in node.spec.inputs:
+            if spec.name in node.links:
+                link = node.links[spec.name]
+                inputs[spec.name] = [graph.nodes[link.node].id, link.output]
+            elif (value := node.values.get(spec.name)) is not None:
+                inputs[spec.name] = {"__value__": list(value)} if isinstance(value, tuple) else value
+        title = node.entry.title or node.id
+        prompt[node.id] = {"class_type": node.spec.name, "inputs": inputs, "_meta": {"title": title}}
+    return prompt
+
+
+def _source(workflow: Workflow | None, graph: Graph) -> str | None:
+    """The YAML as its author wrote it, with the parameters of this run as its defaults."""
+    from nodegraph.workflow.write import dump_yaml
+
+    if workflow is None:
+        return None
+    params = {
+        name: replace(param, default=graph.params[name], required=False) if name in graph.params else param
+        for name, param in workflow.params.items()
+    }
+    used = replace(workflow, params=params)
+    unchanged = used.params == workflow.params
+    return workflow.text if unchanged and workflow.text and not _is_json(workflow.text) else dump_yaml(used)
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip("\ufeff \t\r\n").startswith("{")
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in ("torch", "diffusers", "transformers"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _files(graph: Graph, roots: Roots) -> Mapping[str, str]:
+    """Names of the files that the graph reads, below `models`."""
+    names: dict[str, str] = {}
+    for node in graph.nodes:
+        for spec in node.spec.inputs:
+            value = node.values.get(spec.name)
+            if isinstance(spec.choices, Choices) and spec.choices.path is not None and isinstance(value, str):
+                path = spec.choices.path(value, roots)
+                if path is not None:
+                    names[f"{node.id}.{spec.name}"] = value
+    return names

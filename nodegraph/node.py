@@ -1,0 +1,361 @@
+"""Typed nodes: `@node` turns a typed function into a node, and its signature into a `NodeSpec`.
+
+    @node(category="text")
+    def Join(left: str, right: str, separator: str = " ") -> str:
+        \"\"\"Two texts with a separator between them.\"\"\"
+        return left + separator + right
+
+The function stays what it was: call it, test it, let a type checker check the call. Everything that the rest of
+nodegraph knows of it (inputs, outputs, ranges, choices, help) is read from the signature once, at import, and a
+signature that cannot be understood fails there, with a message that names the function.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from nodegraph.context import NO_CONTEXT, Cancelled, Context, Roots
+from nodegraph.sockets.types import SocketType, describe_annotation, is_named_tuple, named_fields, socket_type
+from nodegraph.sockets.values import Saved
+
+__all__ = [
+    "NO_CONTEXT",
+    "Cancelled",
+    "Choices",
+    "Context",
+    "Help",
+    "InputSpec",
+    "Multiline",
+    "NodeDefinitionError",
+    "NodeSpec",
+    "OutputSpec",
+    "Range",
+    "Seed",
+    "SeedControl",
+    "node",
+    "spec_of",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+NAME = re.compile(r"[^\W\d][\w.+|: /()-]{0,99}")
+
+
+class NodeDefinitionError(TypeError):
+    """A node whose signature cannot be understood; the message names the function and its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of a number, both included; `step` is the step of the widget, not a rule for values."""
+
+    min: float
+    max: float
+    step: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """A sentence about an input or output, shown as a tooltip."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Multiline:
+    """Marks a text that is usually longer than a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedControl:
+    """Marks a number that editors may change by themselves after each run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Choices that depend on the file roots: `list` gives them; `path` finds the file that a choice names.
+
+    When `path` is given, the file's content, not its name, decides whether a cached result may be used.
+    """
+
+    list: Callable[[Roots], Sequence[str]]
+    path: Callable[[str, Roots], Path | None] | None = None
+    kind: str = "file"
+    upload: bool = False
+
+
+#: A seed: 0 … 2^64 - 1, with an editor's "change after each run".
+Seed = Annotated[int, Range(0, 2**64 - 1), SeedControl()]
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One input of a node type."""
+
+    name: str
+    type: SocketType
+    required: bool
+    default: object = None
+    range: Range | None = None
+    choices: tuple[str | int | float | bool, ...] | Choices | None = None
+    multiline: bool = False
+    control: bool = False
+    help: str = ""
+
+    @property
+    def is_widget(self) -> bool:
+        """Whether the input is usually given as a value and not by a link."""
+        return any(name in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO") for name in self.type.names)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """One output of a node type."""
+
+    name: str
+    type: SocketType
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """All that is known of a node type without running it."""
+
+    name: str
+    function: Callable[..., Any]
+    category: str
+    version: int
+    description: str
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    display_name: str
+    output_node: bool = False
+    light: bool = False
+    is_async: bool = False
+    deterministic: bool = True
+    numeric: bool = True
+    deprecated: bool = False
+    experimental: bool = False
+    context_name: str | None = None
+    several: bool = False
+    pack: str = field(default="", compare=False)
+
+    @cached_property
+    def inputs_by_name(self) -> Mapping[str, InputSpec]:
+        return types.MappingProxyType({spec.name: spec for spec in self.inputs})
+
+    @cached_property
+    def float_inputs(self) -> frozenset[str]:
+        """Inputs that take decimal numbers only, so that whole ones arriving there are converted."""
+        return frozenset(s.name for s in self.inputs if "FLOAT" in s.type.names and "INT" not in s.type.names)
+
+    @cached_property
+    def bounded_inputs(self) -> frozenset[str]:
+        """Inputs whose values are limited by a range or choices."""
+        return frozenset(s.name for s in self.inputs if s.range is not None or s.choices is not None)
+
+    @cached_property
+    def summary(self) -> str:
+        """The first sentence of the help."""
+        return self.description.split("\n\n")[0].replace("\n", " ").strip()
+
+    def output_index(self, name: str) -> int | None:
+        """The number of the output called `name`; case does not matter."""
+        wanted = name.casefold()
+        return next((i for i, output in enumerate(self.outputs) if output.name.casefold() == wanted), None)
+
+    @cached_property
+    def source_digest(self) -> str:
+        """Digest of the function's code; comments, docstring and layout do not count."""
+        from nodegraph.source import source_digest
+
+        return source_digest(self.function)
+
+
+def node(
+    *,
+    category: str,
+    version: int = 1,
+    name: str | None = None,
+    display_name: str | None = None,
+    output_node: bool = False,
+    light: bool = False,
+    deterministic: bool = True,
+    numeric: bool = True,
+    deprecated: bool = False,
+    experimental: bool = False,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a typed function a node.
+
+    category: where editors list it, with `/` between levels. version: raise it when results change. light: so cheap
+    that it may run on the event loop (arithmetic, texts). deterministic: False if equal inputs may give different
+    outputs; such results are never reused. numeric: False if results do not depend on torch, device or dtype.
+    Raises NodeDefinitionError for a signature that cannot be understood.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        flags = {
+            "output_node": output_node,
+            "light": light,
+            "deterministic": deterministic,
+            "numeric": numeric,
+            "deprecated": deprecated,
+            "experimental": experimental,
+        }
+        spec = _read_signature(function, name or function.__name__, category, version, display_name, flags)
+        function.__node__ = spec  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def spec_of(function: Callable[..., object]) -> NodeSpec:
+    """The NodeSpec of a function decorated with `@node`; TypeError for any other."""
+    spec = getattr(function, "__node__", None)
+    if not isinstance(spec, NodeSpec):
+        raise TypeError(f"{getattr(function, '__qualname__', function)!r} is not a node; decorate it with @node")
+    return spec
+
+
+def _read_signature(
+    function: Callable[..., Any],
+    name: str,
+    category: str,
+    version: int,
+    display_name: str | None,
+    flags: Mapping[str, bool],
+) -> NodeSpec:
+    def fail(reason: str) -> NodeDefinitionError:
+        code = function.__code__
+        return NodeDefinitionError(
+            f"node {function.__qualname__} ({code.co_filename}:{code.co_firstlineno}): {reason}"
+        )
+
+    if not NAME.fullmatch(name):
+        raise fail(f"{name!r} cannot be the name of a node")
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise fail(f"its annotations cannot be resolved: {error}") from error
+    inputs: list[InputSpec] = []
+    context_name: str | None = None
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise fail(f"parameter '{parameter.name}' must be a plain named one; *args, **kwargs and / are not inputs")
+        if parameter.name not in hints:
+            raise fail(f"parameter '{parameter.name}' has no annotation")
+        if hints[parameter.name] is Context:
+            context_name = parameter.name
+            continue
+        try:
+            inputs.append(_read_input(parameter, hints[parameter.name]))
+        except TypeError as error:
+            raise fail(f"input '{parameter.name}': {error}") from error
+    if "return" not in hints:
+        raise fail("it has no return annotation; write '-> None' for a node without outputs")
+    try:
+        outputs, several = _read_outputs(hints["return"])
+    except TypeError as error:
+        raise fail(f"its return type: {error}") from error
+    return NodeSpec(
+        name=name,
+        function=function,
+        category=category,
+        version=version,
+        description=inspect.cleandoc(function.__doc__ or ""),
+        inputs=tuple(inputs),
+        outputs=outputs,
+        display_name=display_name or name,
+        is_async=inspect.iscoroutinefunction(function),
+        context_name=context_name,
+        several=several,
+        **flags,
+    )
+
+
+def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
+    base, extras = _strip(annotation)
+    type_ = socket_type(base)
+    default: object = parameter.default
+    required = default is inspect.Parameter.empty
+    optional = get_origin(base) in (Union, types.UnionType) and type(None) in get_args(base)
+    if optional and (required or default is not None):
+        raise TypeError("an optional input ('| None') has the default None")
+    range_ = next((extra for extra in extras if isinstance(extra, Range)), None)
+    choices = next((extra for extra in extras if isinstance(extra, Choices)), None)
+    literal = get_args(base) if get_origin(base) is Literal else None
+    if range_ is not None:
+        _check_range(type_, range_, None if required else default)
+    if literal is not None and not required and default not in literal:
+        raise TypeError(f"its default {default!r} is not among its choices")
+    if not required and literal is None and not optional:
+        _check_default(type_, default)
+    return InputSpec(
+        name=parameter.name,
+        type=SocketType(("COMBO",)) if choices is not None else type_,
+        required=required,
+        default=None if required else default,
+        range=range_,
+        choices=literal or choices,
+        multiline=any(isinstance(extra, Multiline) for extra in extras),
+        control=any(isinstance(extra, SeedControl) for extra in extras),
+        help=next((extra.text for extra in extras if isinstance(extra, Help)), ""),
+    )
+
+
+def _strip(annotation: object) -> tuple[object, tuple[object, ...]]:
+    """An annotation without `Annotated`, and what was annotated, also inside `Annotated[X, …] | None`."""
+    if get_origin(annotation) is Annotated:
+        base, *extras = get_args(annotation)
+        return base, tuple(extras)
+    if get_origin(annotation) in (Union, types.UnionType):
+        pairs = [_strip(member) for member in get_args(annotation)]
+        return annotation, tuple(extra for _, extras in pairs for extra in extras)
+    return annotation, ()
+
+
+def _check_range(type_: SocketType, range_: Range, default: object) -> None:
+    if not set(type_.names) <= {"INT", "FLOAT"}:
+        raise TypeError(f"a Range needs a number, not {type_}")
+    if math.isnan(range_.min) or math.isnan(range_.max) or range_.min > range_.max:
+        raise TypeError(f"the range {range_.min} … {range_.max} is empty")
+    if isinstance(default, int | float) and not range_.min <= default <= range_.max:
+        raise TypeError(f"its default {default!r} is outside {range_.min} … {range_.max}")
+
+
+def _check_default(type_: SocketType, default: object) -> None:
+    kinds: dict[str, tuple[type, ...]] = {"INT": (int,), "FLOAT": (int, float), "STRING": (str,), "BOOLEAN": (bool,)}
+    allowed = [kind for name in type_.names for kind in kinds.get(name, ())]
+    if type_.is_any or (isinstance(default, tuple(allowed)) and (not isinstance(default, bool) or bool in allowed)):
+        return
+    raise TypeError(f"its default {default!r} is not {type_}" if allowed else "only values can have a default")
+
+
+def _read_outputs(annotation: object) -> tuple[tuple[OutputSpec, ...], bool]:
+    if annotation is None or annotation is type(None) or annotation is Saved:
+        return (), False
+    if is_named_tuple(annotation):
+        fields = named_fields(typing.cast(type, annotation))
+        return tuple(_read_output(name, hint) for name, hint in fields.items()), True
+    base, _ = _strip(annotation)
+    if get_origin(base) is tuple:
+        raise TypeError("several outputs are a NamedTuple, so that they have names")
+    single = _read_output("", annotation)
+    return (OutputSpec(str(single.type) if len(single.type.names) == 1 else "value", single.type, single.help),), False
+
+
+def _read_output(name: str, annotation: object) -> OutputSpec:
+    base, extras = _strip(annotation)
+    if base is Context:
+        raise TypeError(f"{describe_annotation(base)} is not a value")
+    help_ = next((extra.text for extra in extras if isinstance(extra, Help)), "")
+    return OutputSpec(name, socket_type(base), help_)

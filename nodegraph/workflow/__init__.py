@@ -1,0 +1,1 @@
+"""Workflow documents: reading, writing, parameters and the published schema."""

@@ -1,0 +1,209 @@
+"""The published JSON Schema (2020-12) of workflows, from which editors complete and check while one types.
+
+It is made from the registered node types. An editor's check is a help, not the judge: what `$name` refers
+to, and whether its type fits, only the graph's own check knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from nodegraph.node import InputSpec, NodeSpec
+from nodegraph.registry import Registry
+from nodegraph.workflow.document_builder import VERSION
+from nodegraph.workflow.param_reader import PARAM_TYPES
+from nodegraph.workflow.scalars import INT_MAX, INT_MIN
+from nodegraph.workflow.texts import FORBIDDEN, NAME, NAME_HELP, REFERENCE
+
+Schema = dict[str, Any]
+
+REFERENCE_SCHEMA: Final[Mapping[str, object]] = {"$ref": "#/$defs/reference"}
+
+
+def json_schema(registry: Registry) -> Schema:
+    """The schema of workflows made of the node types in `registry`."""
+    specs = [registry.specs[name] for name in registry.names()]
+    named = {"propertyNames": {"$ref": "#/$defs/name"}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "nodegraph workflow",
+        "description": "A graph of nodes, and the parameters that callers may set.",
+        "type": "object",
+        "required": ["nodegraph", "nodes"],
+        "additionalProperties": False,
+        "properties": {
+            "nodegraph": {"const": VERSION, "description": "The version of the format."},
+            "name": text_schema("The name of the workflow."),
+            "description": text_schema("What the workflow does."),
+            "params": {
+                "description": "Values that callers may set with --set NAME=VALUE; $NAME refers to one.",
+                "type": ["object", "null"],
+                "additionalProperties": {"$ref": "#/$defs/param"},
+                **named,
+            },
+            "nodes": {
+                "description": "The nodes by id; $ID or $ID.OUTPUT refers to what one gives.",
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/node"},
+                **named,
+            },
+            "outputs": {
+                "description": "Names for what the workflow gives to its caller.",
+                "type": ["object", "null"],
+                "additionalProperties": REFERENCE_SCHEMA,
+                **named,
+            },
+            "layout": {
+                "description": "Where nodes stand on the canvas: [x, y]. It never changes a result.",
+                "type": ["object", "null"],
+                "additionalProperties": {
+                    "type": "array",
+                    "items": {"type": "number"},
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+            },
+        },
+        "$defs": {
+            "name": {
+                "pattern": f"^{NAME.pattern}$",
+                "not": {"enum": sorted(FORBIDDEN)},
+                "description": NAME_HELP,
+            },
+            "reference": {
+                "type": "string",
+                "pattern": f"^{REFERENCE.pattern}$",
+                "description": "A link: $NODE, $NODE.OUTPUT or $PARAMETER.",
+            },
+            "template": {
+                "type": "string",
+                "pattern": r"\$\{",
+                "description": "A text with ${PARAMETER} in it.",
+            },
+            "param": param_schema(),
+            "node": node_schema(specs),
+            **{definition(spec): inputs_schema(spec) for spec in specs},
+        },
+    }
+
+
+def param_schema() -> Schema:
+    """A declaration below `params:`."""
+    scalar: Schema = {"type": ["string", "number", "boolean", "null"]}
+    long_form: Schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "type": {
+                "enum": list(PARAM_TYPES),
+                "description": "Inferred from the default where it is left out.",
+            },
+            "default": {**scalar, "description": "Without one, callers must give a value."},
+            "min": {"type": ["number", "null"], "description": "The smallest value, included."},
+            "max": {"type": ["number", "null"], "description": "The largest value, included."},
+            "choices": {
+                "type": "array",
+                "items": scalar,
+                "minItems": 1,
+                "description": "All values there are.",
+            },
+            "description": text_schema("What the parameter does."),
+        },
+    }
+    return {
+        "description": "A default, or a declaration with a type and bounds.",
+        "anyOf": [scalar, long_form],
+    }
+
+
+def node_schema(specs: list[NodeSpec]) -> Schema:
+    """An entry below `nodes:`; what `with` may hold depends on `uses`."""
+    cases: list[Schema] = []
+    for spec in specs:
+        then: Schema = {"properties": {"with": {"$ref": f"#/$defs/{pointer(definition(spec))}"}}}
+        if any(given.required for given in spec.inputs):
+            then["required"] = ["with"]
+        cases.append(
+            {"if": {"required": ["uses"], "properties": {"uses": {"const": spec.name}}}, "then": then}
+        )
+    schema: Schema = {
+        "type": "object",
+        "required": ["uses"],
+        "additionalProperties": False,
+        "properties": {
+            "uses": {"enum": [spec.name for spec in specs], "description": "The type of node."},
+            "with": {"description": "What the node is given, by input."},
+            "title": text_schema("What editors call the node."),
+            "note": text_schema("A remark."),
+            "cache": {"enum": ["auto", "off"], "description": "'off' runs the node each time."},
+        },
+    }
+    return schema | {"allOf": cases} if cases else schema
+
+
+def inputs_schema(spec: NodeSpec) -> Schema:
+    """The mapping below `with:` of one node type."""
+    schema: Schema = {
+        "title": spec.display_name,
+        "description": spec.description or spec.name,
+        "type": "object" if any(given.required for given in spec.inputs) else ["object", "null"],
+        "additionalProperties": False,
+        "properties": {given.name: input_schema(given) for given in spec.inputs},
+    }
+    required = [given.name for given in spec.inputs if given.required]
+    return schema | {"required": required} if required else schema
+
+
+def input_schema(given: InputSpec) -> Schema:
+    """What one input takes: a literal of its type, or a reference."""
+    schema: Schema = {"description": f"{given.help} ({given.type})" if given.help else str(given.type)}
+    if not given.required and isinstance(given.default, str | int | float | bool):
+        schema["default"] = given.default
+    if given.type.is_any:
+        return schema
+    options = [option for name in given.type.names for option in literal_schemas(name, given)]
+    if not given.required and given.default is None:
+        options.append({"type": "null"})
+    return schema | {"anyOf": [*options, REFERENCE_SCHEMA]}
+
+
+def literal_schemas(type_name: str, given: InputSpec) -> list[Schema]:
+    """What an input takes as a literal of one socket type; nothing for types that only links carry."""
+    bounds: Schema = {}
+    if given.range is not None:
+        pairs = (("minimum", given.range.min), ("maximum", given.range.max))
+        bounds = {key: bound for key, bound in pairs if math.isfinite(bound)}
+    match type_name:
+        case "INT":
+            return [{"type": "integer", "minimum": INT_MIN, "maximum": INT_MAX, **bounds}]
+        case "FLOAT":
+            return [{"type": "number", **bounds}]
+        case "BOOLEAN":
+            return [{"type": "boolean"}]
+        case "STRING":
+            return [{"type": "string"}]
+        case "COMBO" if isinstance(given.choices, tuple):
+            return [{"enum": list(given.choices)}, {"$ref": "#/$defs/template"}]
+        case "COMBO":
+            # Which files there are differs between machines.
+            return [{"type": ["string", "number", "boolean"]}]
+        case _:
+            return []
+
+
+def text_schema(description: str) -> Schema:
+    """A text that may be left empty."""
+    return {"type": ["string", "null"], "description": description}
+
+
+def definition(spec: NodeSpec) -> str:
+    """The key below `$defs` of a node type's inputs."""
+    return f"inputs:{spec.name}"
+
+
+def pointer(key: str) -> str:
+    """A key as part of a JSON pointer in a URI fragment (RFC 6901, section 6)."""
+    return quote(key.replace("~", "~0").replace("/", "~1"), safe="~:")

@@ -1,0 +1,1 @@
+"""The built-in node pack: one module a stage, each node a typed function."""

@@ -1,0 +1,156 @@
+"""Picture files: reading them into tensors within bounds, and writing PNGs that never replace anything."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+MAX_PIXELS = 100_000_000
+COMPRESSION = 4
+DATE = re.compile(r"%date(?::([^%]*))?%")
+DATE_FIELDS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+class UnusablePicture(ValueError):
+    """A picture file that cannot be read, or a name that cannot be written; the message says why."""
+
+
+def read_picture(path: Path) -> tuple[Tensor, Tensor]:
+    """(IMAGE [B, H, W, 3], MASK [B, H, W]) of a picture file, turned upright by its EXIF orientation.
+
+    The mask is 1 where the picture is transparent. Frames of an animation are a batch. Raises UnusablePicture for
+    files that are damaged, of an unknown format, or larger than MAX_PIXELS.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UnusablePicture(f"{path.name} has {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}")
+            frames = [_read_frame(frame) for frame in ImageSequence.Iterator(image)]
+    except UnidentifiedImageError as error:
+        raise UnusablePicture(f"{path.name} is not a picture of a known format") from error
+    except Image.DecompressionBombError as error:
+        raise UnusablePicture(f"{path.name} is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, UnusablePicture):
+            raise
+        raise UnusablePicture(f"{path.name} is damaged or cut short ({error})") from error
+    first = frames[0][0].shape
+    same = [frame for frame in frames if frame[0].shape == first]
+    return torch.stack([picture for picture, _ in same]), torch.stack([mask for _, mask in same])
+
+
+def _read_frame(frame: Image.Image) -> tuple[Tensor, Tensor]:
+    frame = ImageOps.exif_transpose(frame)
+    if frame.mode.startswith("I"):  # 16 bits a channel
+        levels = np.asarray(frame, dtype=np.float32) / 65535
+        picture = torch.from_numpy(levels).clamp(0, 1)[..., None].expand(-1, -1, 3).contiguous()
+        return picture, torch.zeros(picture.shape[:2])
+    transparent = "A" in frame.getbands() or "transparency" in frame.info
+    rgba = np.asarray(frame.convert("RGBA" if transparent else "RGB"), dtype=np.float32) / 255
+    picture = torch.from_numpy(rgba[..., :3].copy())
+    mask = 1 - torch.from_numpy(rgba[..., 3].copy()) if transparent else torch.zeros(picture.shape[:2])
+    return picture, mask
+
+
+def to_image(picture: Tensor) -> Image.Image:
+    """A picture [H, W, C] with values 0 … 1 as 8-bit RGB or RGBA; values are cut off, not rounded."""
+    levels = (picture.float() * 255).clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return Image.fromarray(levels.squeeze(-1) if levels.shape[-1] == 1 else levels)
+
+
+def expand_prefix(prefix: str, width: int, height: int, now: datetime.datetime) -> str:
+    """A file name prefix with `%width%`, `%height%` and `%date:yyyy-MM-dd%` filled in, checked to stay inside.
+
+    Raises UnusablePicture for a prefix that leads out of the output folder or that no file can have.
+    """
+    text = prefix.replace("%width%", str(width)).replace("%height%", str(height))
+    text = DATE.sub(lambda match: _date(match[1] or "yyyyMMddhhmmss", now), text)
+    parts = text.split("/")
+    reason = None
+    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+        reason = "holds control characters"
+    elif "\\" in text or ":" in text or text.startswith(("/", "~")) or ".." in parts:
+        reason = "leads out of the output folder"
+    elif any(part in ("", ".") for part in parts):
+        reason = "has an empty part"
+    elif any(RESERVED.fullmatch(part.strip()) for part in parts):
+        reason = "is a name that Windows reserves"
+    elif any(len(part.encode()) > 200 for part in parts):
+        reason = "is longer than 200 bytes"
+    if reason is not None:
+        raise UnusablePicture(f"the file name prefix {prefix[:80]!r} {reason}")
+    return text
+
+
+def _date(pattern: str, now: datetime.datetime) -> str:
+    return re.sub("yyyy|yy|MM|dd|hh|mm|ss", lambda match: now.strftime(DATE_FIELDS[match[0]]), pattern)
+
+
+def write_png(image: Image.Image, root: Path, prefix: str, texts: Mapping[str, str]) -> Path:
+    """Write a PNG as `root/PREFIX_00001_.png`, or the next number that is free; returns its path.
+
+    The file appears whole under its name or not at all, and never in place of another. Raises OSError, and
+    UnusablePicture if a link below `root` leads out of it.
+    """
+    folder = (root / prefix).parent
+    stem = prefix.rsplit("/", 1)[-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise UnusablePicture(f"the file name prefix {prefix[:80]!r} leads out of the output folder through a link")
+    info = PngInfo()
+    for name, text in texts.items():
+        info.add_itxt(name, text) if not text.isascii() else info.add_text(name, text)
+    descriptor, temporary = tempfile.mkstemp(prefix=".writing-", suffix=".png", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            image.save(file, "PNG", pnginfo=info, compress_level=COMPRESSION)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        return _claim(Path(temporary), folder, stem)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _claim(temporary: Path, folder: Path, stem: str) -> Path:
+    """Give a finished file the next free number; two programs at once never get the same one."""
+    number = _last_number(folder, stem) + 1
+    while True:
+        target = folder / f"{stem}_{number:05}_.png"
+        try:
+            target.hardlink_to(temporary)
+        except FileExistsError:
+            number += 1
+        except OSError:  # a file system without hard links
+            try:
+                target.open("xb").close()
+            except FileExistsError:
+                number += 1
+                continue
+            temporary.replace(target)
+            return target
+        else:
+            return target
+
+
+def _last_number(folder: Path, stem: str) -> int:
+    pattern = re.compile(re.escape(stem) + r"_(\d{5,9})_\.png")
+    matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
+    return max((int(match[1]) for match in matches if match), default=0)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

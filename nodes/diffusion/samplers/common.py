@@ -1,0 +1,62 @@
+"""What all samplers share: their types and the split of a step into a drift and fresh noise.
+
+Samplers work in the variance-exploding coordinates of Karras et al. 2022 ("Elucidating the design space of
+diffusion-based generative models"): a latent at noise level sigma is picture + sigma * standard normal noise,
+and the model gives the denoised picture D(x; sigma). The probability-flow ODE is dx/dsigma = (x - D) / sigma.
+Scalars are computed in Python's double precision, tensors in the dtype of `x`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Model = Callable[[Tensor, Tensor], Tensor]
+"""`model(x [B, ...], sigma [B]) -> denoised [B, ...]`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """Step `i` of `n`, from 0: the latent `x` at noise level `sigma`, and what the model sees behind it."""
+
+    i: int
+    n: int
+    sigma: float
+    x: Tensor
+    denoised: Tensor
+
+
+Callback = Callable[[Step], None]
+"""Called once per step; an exception that it raises ends the sampling (which is how a run is cancelled)."""
+
+
+Sampler = Callable[..., Tensor]
+"""`sample_x(model, x, sigmas, *, noise, callback, **options) -> x`: x [B, ...] from sigmas[0] to sigmas[n].
+
+Every sampler takes `noise` (a NoiseSampler; those that draw none ignore it) and a `callback`, both by name.
+"""
+
+
+def denoise_at(model: Model, x: Tensor, sigma: float) -> Tensor:
+    """The model's denoised picture for a batch that is all at one noise level."""
+    return model(x, x.new_full((x.shape[0],), sigma))
+
+
+def ignore(step: Step) -> None:
+    """The callback of someone who does not want to know."""
+
+
+def ancestral_split(sigma: float, sigma_next: float, eta: float = 1.0) -> tuple[float, float]:
+    """(sigma_down, sigma_up): step down to the first deterministically, then add noise of the second.
+
+    The variances add up to sigma_next^2. `eta` 1 is the posterior of the forward process (Song et al. 2021,
+    eq. 16), `eta` 0 takes no noise at all.
+    """
+    if eta == 0 or sigma_next == 0:
+        return sigma_next, 0.0
+    variance = sigma_next**2 * max(sigma**2 - sigma_next**2, 0) / sigma**2
+    up = min(sigma_next, eta * math.sqrt(variance))
+    return math.sqrt(sigma_next**2 - up**2), up

@@ -1,0 +1,93 @@
+"""From handles to modules: what the nodes of several stages need to use a model.
+
+Handles are recipes. The modules they stand for are loaded when first used, and kept by the context's pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nodegraph.context import Context
+from nodegraph.errors import Problem, ProblemError
+from nodegraph.sockets import Clip, Handle, Model, Vae
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nodes.diffusion.sigmas import ModelSigmas
+
+T = TypeVar("T")
+
+
+def unreadable(message: str) -> ProblemError:
+    """The error for a model that cannot be used."""
+    return ProblemError(
+        Problem(
+            code="model_unreadable",
+            message=message,
+            hint="check the model's files, or choose another model",
+        )
+    )
+
+
+def reading_model(load: Callable[[], T]) -> T:
+    """Run `load`, and tell what is wrong with a model's files as a problem."""
+    from nodes.diffusion.loading import UnreadableModel
+
+    try:
+        return load()
+    except UnreadableModel as error:
+        raise unreadable(str(error)) from error
+
+
+def module_of(handle: Handle, context: Context) -> nn.Module:
+    """The module of a handle on the context's device: a UNet, an autoencoder or a text encoder."""
+    from nodes.diffusion.devices import pick_device, pick_dtype
+    from nodes.diffusion.loading import load_part, module_bytes
+
+    device = pick_device(context.device)
+    # Small encoders and autoencoders lose more by half precision than they gain.
+    dtype = pick_dtype(context.dtype if handle.part == "unet" else "fp32", device)
+    key = f"{handle.digest}/{device}/{dtype}"
+    return context.pool.get(
+        key,
+        lambda: reading_model(lambda: load_part(Path(handle.path), handle.part, device, dtype)),
+        module_bytes,
+    )
+
+
+def tokenizer_of(clip: Clip, context: Context) -> Any:
+    """The tokenizer of a text encoder."""
+    from nodes.diffusion.loading import load_tokenizer
+
+    key = f"{clip.digest}/tokenizer"
+    return context.pool.get(
+        key, lambda: reading_model(lambda: load_tokenizer(Path(clip.path))), lambda tokenizer: 50 * len(tokenizer)
+    )
+
+
+def sigmas_of(model: Model) -> ModelSigmas:
+    """The noise levels a model was trained on."""
+    import torch
+
+    from nodes.diffusion.sigmas import ModelSigmas, scaled_linear_betas, sigma_table
+
+    steps = int(model.option("steps", 1000))
+    start, end = float(model.option("beta_start", 0.00085)), float(model.option("beta_end", 0.012))
+    if model.option("beta_schedule", "scaled_linear") == "linear":
+        betas = torch.linspace(start, end, steps, dtype=torch.float64)
+    else:
+        betas = scaled_linear_betas(steps, start, end)
+    return ModelSigmas.from_table(sigma_table(betas=betas))
+
+
+def latent_scale_of(model: Model) -> float:
+    """What raw latents are multiplied by for this model."""
+    return float(model.option("latent_scale", 0.18215))
+
+
+def vae_scale_of(vae: Vae) -> int:
+    """How many pixels one latent is wide."""
+    return int(vae.option("downscale", 8))

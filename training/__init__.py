@@ -1,0 +1,1 @@
+"""Making the embedded model `tiny`: data, training, export and evaluation."""

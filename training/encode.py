@@ -1,0 +1,44 @@
+"""Encode all pictures once (`python -m training.encode`), so that the UNet's training never touches pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.common import SCALING_FACTOR, WORK, replace_file, to_tensor
+from training.data import load_pictures
+from training.vae import load_vae
+
+LATENTS = WORK / "latents.npy"
+
+
+@torch.no_grad()
+def encode() -> NDArray[np.float16]:
+    """The scaled mean latents of all training pictures: N x 4 x 16 x 16."""
+    vae, pictures = load_vae(), load_pictures()
+    vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    parts: list[NDArray[np.float16]] = []
+    for start in range(0, len(pictures), 64):
+        mean = vae.encode(to_tensor(pictures[start : start + 64])).latent_dist.mean * SCALING_FACTOR
+        parts.append(mean.contiguous().numpy().astype(np.float16))
+    return np.concatenate(parts)
+
+
+def main() -> None:
+    """Encode unless that is done already."""
+    if LATENTS.exists():
+        return
+    latents = encode()
+
+    def write(path: object) -> None:
+        with open(str(path), "wb") as file:
+            np.save(file, latents)
+
+    replace_file(LATENTS, write)
+    flat = latents.astype(np.float32)
+    print(f"encode: {latents.shape} mean {flat.mean((0, 2, 3)).round(3)} spread {flat.std((0, 2, 3)).round(3)}")
+
+
+if __name__ == "__main__":
+    main()
