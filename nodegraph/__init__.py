@@ -1,3 +1,60 @@
-"""nodegraph runs node graphs for image generation."""
+"""nodegraph runs node graphs for image generation.
 
-__version__ = "0.1.0"
+`load`, `check` and `run` are the whole of it for most programs; `Builder` makes workflows in code, `Session` keeps
+results between runs, and `@node` makes nodes. Importing this package imports nothing else: names are loaded when used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from nodegraph.version import VERSION
+
+if TYPE_CHECKING:
+    from nodegraph.api import Builder, check, load, loads, run
+    from nodegraph.context import CancelToken, Context
+    from nodegraph.errors import Problem, ProblemError
+    from nodegraph.execution.executor import RunResult
+    from nodegraph.execution.session import Session, Settings
+    from nodegraph.node import node
+
+__version__ = VERSION
+
+__all__ = [
+    "Builder",
+    "CancelToken",
+    "Context",
+    "Problem",
+    "ProblemError",
+    "RunResult",
+    "Session",
+    "Settings",
+    "__version__",
+    "check",
+    "load",
+    "loads",
+    "node",
+    "run",
+]
+
+_HOMES = {
+    "Builder": "nodegraph.api",
+    "CancelToken": "nodegraph.context",
+    "Context": "nodegraph.context",
+    "Problem": "nodegraph.errors",
+    "ProblemError": "nodegraph.errors",
+    "RunResult": "nodegraph.execution.executor",
+    "Session": "nodegraph.execution.session",
+    "Settings": "nodegraph.execution.session",
+    "check": "nodegraph.api",
+    "load": "nodegraph.api",
+    "loads": "nodegraph.api",
+    "run": "nodegraph.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'nodegraph' has no attribute {name!r}")

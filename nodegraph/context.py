@@ -35,7 +35,7 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
 
     def cancel(self) -> None:
         """Ask for the stop; whoever subscribed is told."""
@@ -43,7 +43,7 @@ class CancelToken:
         for listener in tuple(self._listeners):
             listener()
 
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[], object]) -> Callable[[], None]:
         """Have `listener` called on cancellation (in the cancelling thread); returns how to stop that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -69,7 +69,8 @@ class Roots:
     def find_model(self, kind: str, name: str) -> Path | None:
         """The file or folder `name` below `kind`/ of the first model folder that has it."""
         return next(
-            (found for root in self.models if (found := inside(root / kind, name, folders=True)) is not None), None
+            (found for root in self.models if (found := inside(root / kind, name, folders=True)) is not None),
+            None,
         )
 
     def list_files(self, folders: tuple[Path, ...], suffixes: tuple[str, ...]) -> list[str]:

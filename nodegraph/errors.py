@@ -41,6 +41,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "unsupported_version": (206, "A workflow of another format version"),
     "bad_param": (207, "A parameter's declaration contradicts itself"),
     "bad_reference": (208, "A reference that cannot be read"),
+    "schema_mismatch": (209, "A document that does not fit the JSON Schema"),
     # 3xx: the graph
     "unknown_node": (301, "A node type that is not registered"),
     "unknown_input": (302, "An input that the node does not have"),
@@ -160,9 +161,7 @@ class ProblemError(Exception):
     """Raised with one or more problems; `str()` renders them all."""
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems: tuple[Problem, ...] = (
-            (problems,) if isinstance(problems, Problem) else tuple(problems)
-        )
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__(self.problems)
 
     def __str__(self) -> str:
@@ -176,7 +175,7 @@ MAX_SOURCE_WIDTH = 160
 
 
 def caret_lines(text: str, column: int) -> list[str]:
-    """The source line and a caret under `column` (from 1); long lines are cut around it, control characters shown as `·`."""
+    """The source line and a caret under `column` (from 1); long lines are cut, control characters shown as `·`."""
     shown = "".join("·" if unicodedata.category(c) in ("Cc", "Cf") and c != "\t" else c for c in text)
     start = max(0, column - 1 - MAX_SOURCE_WIDTH // 2) if len(shown) > MAX_SOURCE_WIDTH else 0
     piece = shown[start : start + MAX_SOURCE_WIDTH].replace("\t", " ")
@@ -186,9 +185,7 @@ def caret_lines(text: str, column: int) -> list[str]:
 
 def display_width(text: str) -> int:
     """Terminal columns that `text` takes: wide East Asian characters count two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def did_you_mean(name: str, choices: Iterable[str], *, sigil: str = "") -> str | None:

@@ -18,7 +18,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
@@ -154,6 +154,15 @@ class NodeSpec:
         return types.MappingProxyType({spec.name: spec for spec in self.inputs})
 
     @cached_property
+    def output_types(self) -> tuple[SocketType, ...]:
+        return tuple(output.type for output in self.outputs)
+
+    @cached_property
+    def is_generic(self) -> bool:
+        """Whether the type of an output follows that of an input."""
+        return any(output.type.variable is not None for output in self.outputs)
+
+    @cached_property
     def float_inputs(self) -> frozenset[str]:
         """Inputs that take decimal numbers only, so that whole ones arriving there are converted."""
         return frozenset(s.name for s in self.inputs if "FLOAT" in s.type.names and "INT" not in s.type.names)
@@ -162,6 +171,13 @@ class NodeSpec:
     def bounded_inputs(self) -> frozenset[str]:
         """Inputs whose values are limited by a range or choices."""
         return frozenset(s.name for s in self.inputs if s.range is not None or s.choices is not None)
+
+    @cached_property
+    def file_inputs(self) -> Mapping[str, Callable[[str, Roots], Path | None]]:
+        """Inputs that name a file whose content counts, each with how to find it."""
+        return {
+            s.name: s.choices.path for s in self.inputs if isinstance(s.choices, Choices) and s.choices.path is not None
+        }
 
     @cached_property
     def summary(self) -> str:
@@ -203,15 +219,18 @@ def node(
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        flags = {
-            "output_node": output_node,
-            "light": light,
-            "deterministic": deterministic,
-            "numeric": numeric,
-            "deprecated": deprecated,
-            "experimental": experimental,
-        }
-        spec = _read_signature(function, name or function.__name__, category, version, display_name, flags)
+        if not inspect.isfunction(function):
+            raise NodeDefinitionError(f"@node decorates a function, which {function!r} is not")
+        spec = replace(
+            _read_signature(function, name or function.__name__, category, version),
+            display_name=display_name or name or function.__name__,
+            output_node=output_node,
+            light=light,
+            deterministic=deterministic,
+            numeric=numeric,
+            deprecated=deprecated,
+            experimental=experimental,
+        )
         function.__node__ = spec  # type: ignore[attr-defined]
         return function
 
@@ -231,14 +250,10 @@ def _read_signature(
     name: str,
     category: str,
     version: int,
-    display_name: str | None,
-    flags: Mapping[str, bool],
 ) -> NodeSpec:
     def fail(reason: str) -> NodeDefinitionError:
         code = function.__code__
-        return NodeDefinitionError(
-            f"node {function.__qualname__} ({code.co_filename}:{code.co_firstlineno}): {reason}"
-        )
+        return NodeDefinitionError(f"node {function.__qualname__} ({code.co_filename}:{code.co_firstlineno}): {reason}")
 
     if not NAME.fullmatch(name):
         raise fail(f"{name!r} cannot be the name of a node")
@@ -274,11 +289,10 @@ def _read_signature(
         description=inspect.cleandoc(function.__doc__ or ""),
         inputs=tuple(inputs),
         outputs=outputs,
-        display_name=display_name or name,
+        display_name=name,
         is_async=inspect.iscoroutinefunction(function),
         context_name=context_name,
         several=several,
-        **flags,
     )
 
 
@@ -292,10 +306,10 @@ def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
         raise TypeError("an optional input ('| None') has the default None")
     range_ = next((extra for extra in extras if isinstance(extra, Range)), None)
     choices = next((extra for extra in extras if isinstance(extra, Choices)), None)
-    literal = get_args(base) if get_origin(base) is Literal else None
+    literal = _literal_choices(base)
     if range_ is not None:
         _check_range(type_, range_, None if required else default)
-    if literal is not None and not required and default not in literal:
+    if literal is not None and not required and not optional and default not in literal:
         raise TypeError(f"its default {default!r} is not among its choices")
     if not required and literal is None and not optional:
         _check_default(type_, default)
@@ -310,6 +324,15 @@ def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
         control=any(isinstance(extra, SeedControl) for extra in extras),
         help=next((extra.text for extra in extras if isinstance(extra, Help)), ""),
     )
+
+
+def _literal_choices(base: object) -> tuple[Any, ...] | None:
+    """The choices of a `Literal`, also of an optional one."""
+    if get_origin(base) is Literal:
+        return get_args(base)
+    members = [member for member in get_args(base) if member is not type(None)]
+    optional = get_origin(base) in (Union, types.UnionType) and len(members) == 1
+    return _literal_choices(_strip(members[0])[0]) if optional else None
 
 
 def _strip(annotation: object) -> tuple[object, tuple[object, ...]]:
@@ -333,7 +356,12 @@ def _check_range(type_: SocketType, range_: Range, default: object) -> None:
 
 
 def _check_default(type_: SocketType, default: object) -> None:
-    kinds: dict[str, tuple[type, ...]] = {"INT": (int,), "FLOAT": (int, float), "STRING": (str,), "BOOLEAN": (bool,)}
+    kinds: dict[str, tuple[type, ...]] = {
+        "INT": (int,),
+        "FLOAT": (int, float),
+        "STRING": (str,),
+        "BOOLEAN": (bool,),
+    }
     allowed = [kind for name in type_.names for kind in kinds.get(name, ())]
     if type_.is_any or (isinstance(default, tuple(allowed)) and (not isinstance(default, bool) or bool in allowed)):
         return

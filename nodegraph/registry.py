@@ -21,14 +21,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING
 
-from nodegraph.errors import Place, Problem
+from nodegraph.errors import Place, Problem, shorten
 from nodegraph.node import NodeSpec
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 ENTRY_POINT_GROUP = "nodegraph.nodes"
 BUILTIN_PACK = "nodes"
 IMPORT_SECONDS = 30.0
 TRACEBACK_LINES = 6
+MAX_REASON = 400  # characters
+READY = "__nodegraph_ready__"  # set on a folder pack's module when its import has come to an end
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,10 @@ class Registry:
 def load_registry(
     folders: Sequence[Path] = (), *, entry_points: bool = True, import_seconds: float = IMPORT_SECONDS
 ) -> Registry:
-    """Find and import all packs: the built-in one, those of entry points, then those in `folders`, in order."""
+    """Find and import all packs: the built-in one, those of entry points, then those in `folders`, in order.
+
+    folders: hold packs, or are one; a single `.py` file will do too. import_seconds: how long a pack may take.
+    """
     specs: dict[str, NodeSpec] = {}
     broken: list[BrokenPack] = []
     for source in [*(_entry_point_packs() if entry_points else ()), *_folder_packs(folders)]:
@@ -80,18 +89,26 @@ def load_registry(
             broken.append(source)
             continue
         result = _load_pack(source, import_seconds)
-        if isinstance(result, list) and (taken := [spec for spec in result if spec.name in specs]):
-            owner = specs[taken[0].name].pack
-            result = BrokenPack(
-                source.name,
-                source.origin,
-                f"its node '{taken[0].name}' would replace the one of pack '{owner}'; a name belongs to one pack",
-            )
+        if isinstance(result, list) and (reason := _clash(result, specs)):
+            result = BrokenPack(source.name, source.origin, reason)
         if isinstance(result, BrokenPack):
             broken.append(result)
         else:
             specs.update((spec.name, replace(spec, pack=source.name)) for spec in result)
     return Registry(MappingProxyType(specs), tuple(broken))
+
+
+def _clash(found: Sequence[NodeSpec], specs: Mapping[str, NodeSpec]) -> str | None:
+    """Why a pack's names cannot be used beside those that are there, if so."""
+    own: set[str] = set()
+    for spec in found:
+        if spec.name in specs:
+            owner = specs[spec.name].pack
+            return f"its node '{spec.name}' would replace the one of pack '{owner}'; a name belongs to one pack"
+        if spec.name in own:
+            return f"it has two nodes called '{spec.name}'"
+        own.add(spec.name)
+    return None
 
 
 def specs_of_module(module: ModuleType) -> list[NodeSpec]:
@@ -117,15 +134,20 @@ def _entry_point_packs() -> list[_Source]:
 def _folder_packs(folders: Sequence[Path]) -> list[_Source | BrokenPack]:
     packs: list[_Source | BrokenPack] = []
     for folder in folders:
-        if not folder.is_dir():
-            packs.append(BrokenPack(folder.name or str(folder), str(folder), "there is no such folder"))
+        try:
+            paths = [folder] if _is_pack(folder) else sorted(folder.iterdir())
+        except OSError as error:
+            reason = "there is no such folder" if not folder.exists() else f"it cannot be read: {error.strerror}"
+            packs.append(BrokenPack(folder.name or str(folder), str(folder), reason))
             continue
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith(("_", ".")):
-                continue
-            if path.suffix == ".py" or (path / "__init__.py").is_file():
+        for path in paths:
+            if not path.name.startswith(("_", ".")) and _is_pack(path):
                 packs.append(_Source(path.stem, str(path), lambda path=path: _import_path(path)))
     return packs
+
+
+def _is_pack(path: Path) -> bool:
+    return (path.suffix == ".py" and path.is_file()) or (path / "__init__.py").is_file()
 
 
 def _import_package(name: str) -> list[ModuleType]:
@@ -141,6 +163,8 @@ def _import_path(path: Path) -> list[ModuleType]:
     stem = "".join(c if c.isalnum() else "_" for c in path.stem)
     name = f"nodegraph_pack_{stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     if name in sys.modules:
+        if not hasattr(sys.modules[name], READY):
+            raise ImportError("an earlier import of it has not come to an end")
         return [sys.modules[name]] if path.is_file() else _import_package(name)
     file = path if path.is_file() else path / "__init__.py"
     spec = importlib.util.spec_from_file_location(
@@ -152,10 +176,13 @@ def _import_path(path: Path) -> list[ModuleType]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+        modules = [module] if path.is_file() else _import_package(name)
     except BaseException:
-        del sys.modules[name]
+        for known in [known for known in sys.modules if known == name or known.startswith(f"{name}.")]:
+            del sys.modules[known]
         raise
-    return [module] if path.is_file() else _import_package(name)
+    setattr(module, READY, True)
+    return modules
 
 
 def _load_pack(source: _Source, seconds: float) -> list[NodeSpec] | BrokenPack:
@@ -166,16 +193,19 @@ def _load_pack(source: _Source, seconds: float) -> list[NodeSpec] | BrokenPack:
         try:
             result.append([spec for module in source.modules() for spec in specs_of_module(module)])
         except SystemExit as error:
-            result.append(BrokenPack(source.name, source.origin, f"it exits at import (code {error.code!r})"))
+            reason = f"it exits at import (code {shorten(error.code)})"
+            result.append(BrokenPack(source.name, source.origin, reason, _tail(error)))
         except BaseException as error:
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            result.append(BrokenPack(source.name, source.origin, f"it fails at import: {reason}", _tail(error)))
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
+            reason = f"it fails at import: {_sentence(error)}"
+            result.append(BrokenPack(source.name, source.origin, reason, _tail(error)))
 
     if source.name == "builtin":
         work()
         return result[0]
     thread = threading.Thread(target=work, name=f"import-{source.name}", daemon=True)
-    with contextlib.redirect_stdout(_Sink()), contextlib.redirect_stderr(_Sink()):
+    with contextlib.redirect_stdout(_sink()), contextlib.redirect_stderr(_sink()):
         thread.start()
         thread.join(seconds)
     if not result:
@@ -183,16 +213,31 @@ def _load_pack(source: _Source, seconds: float) -> list[NodeSpec] | BrokenPack:
     return result[0]
 
 
-class _Sink(io.TextIOBase):
-    """Takes any amount of text and keeps none."""
+class _Sink(io.RawIOBase):
+    """Takes any amount of bytes and keeps none."""
 
-    def write(self, text: str, /) -> int:
-        return len(text)
+    def write(self, data: Buffer, /) -> int:
+        return memoryview(data).nbytes
 
     def writable(self) -> bool:
         return True
 
 
+def _sink() -> io.TextIOWrapper:
+    return io.TextIOWrapper(_Sink(), encoding="utf-8", errors="replace", write_through=True)
+
+
+def _sentence(error: BaseException) -> str:
+    """An exception's type and message, cut to a length that can be shown."""
+    try:
+        message = str(error)
+    except Exception:
+        message = "its message cannot be told"
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return text if len(text) <= MAX_REASON else text[:MAX_REASON] + "…"
+
+
 def _tail(error: BaseException) -> str:
     lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
-    return "\n".join(lines[-TRACEBACK_LINES:])
+    cut = [line if len(line) <= MAX_REASON else line[:MAX_REASON] + "…" for line in lines[-TRACEBACK_LINES:]]
+    return "\n".join(cut)

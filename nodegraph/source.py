@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import textwrap
 from collections.abc import Callable
+from types import CodeType
 
 
 def source_digest(function: Callable[..., object]) -> str:
@@ -17,12 +18,17 @@ def source_digest(function: Callable[..., object]) -> str:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
-        code = function.__code__
-        return hashlib.sha256(repr((code.co_code, code.co_names, code.co_varnames)).encode()).hexdigest()
+        return hashlib.sha256(repr(_compiled(function.__code__)).encode()).hexdigest()
     for part in ast.walk(tree):
         if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             _drop_docstring(part)
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _compiled(code: CodeType) -> tuple[object, ...]:
+    """What compiled code says, without file names, line numbers and addresses."""
+    constants = [_compiled(part) if isinstance(part, CodeType) else part for part in code.co_consts]
+    return (code.co_code, code.co_names, code.co_varnames, constants)
 
 
 def _drop_docstring(part: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:

@@ -14,9 +14,7 @@ Crop = Literal["disabled", "center"]
 
 
 @node(category="latent", display_name="Empty Latent Image")
-def EmptyLatentImage(
-    width: Width = 512, height: Width = 512, batch_size: Annotated[int, Range(1, 4096)] = 1
-) -> Latent:
+def EmptyLatentImage(width: Width = 512, height: Width = 512, batch_size: Annotated[int, Range(1, 4096)] = 1) -> Latent:
     """A blank latent to begin a picture from; width and height are in pixels, rounded down to multiples of 8."""
     import torch
 

@@ -14,6 +14,7 @@ from nodegraph.errors import Problem, ProblemError
 from nodegraph.sockets import Clip, Handle, Model, Vae
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from nodes.diffusion.sigmas import ModelSigmas
@@ -44,12 +45,10 @@ def reading_model(load: Callable[[], T]) -> T:
 
 def module_of(handle: Handle, context: Context) -> nn.Module:
     """The module of a handle on the context's device: a UNet, an autoencoder or a text encoder."""
-    from nodes.diffusion.devices import pick_device, pick_dtype
     from nodes.diffusion.loading import load_part, module_bytes
 
-    device = pick_device(context.device)
     # Small encoders and autoencoders lose more by half precision than they gain.
-    dtype = pick_dtype(context.dtype if handle.part == "unet" else "fp32", device)
+    device, dtype = _place(context.device, context.dtype if handle.part == "unet" else "fp32")
     key = f"{handle.digest}/{device}/{dtype}"
     return context.pool.get(
         key,
@@ -58,13 +57,27 @@ def module_of(handle: Handle, context: Context) -> nn.Module:
     )
 
 
+def _place(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """The device and number format that a user named. Raises ProblemError."""
+    from nodes.diffusion.devices import pick_device, pick_dtype
+
+    try:
+        chosen = pick_device(device)
+        return chosen, pick_dtype(dtype, chosen)
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        raise ProblemError(Problem(code="bad_device", message=message, got=device, hint=hint or None)) from error
+
+
 def tokenizer_of(clip: Clip, context: Context) -> Any:
     """The tokenizer of a text encoder."""
     from nodes.diffusion.loading import load_tokenizer
 
     key = f"{clip.digest}/tokenizer"
     return context.pool.get(
-        key, lambda: reading_model(lambda: load_tokenizer(Path(clip.path))), lambda tokenizer: 50 * len(tokenizer)
+        key,
+        lambda: reading_model(lambda: load_tokenizer(Path(clip.path))),
+        lambda tokenizer: 50 * len(tokenizer),
     )
 
 

@@ -133,7 +133,11 @@ def run_sampler(
         parameter = next(unet.parameters())
         place = {"device": parameter.device, "dtype": parameter.dtype}
         guided = guided_denoiser(
-            unet_denoiser(unet, sigmas, "v_prediction" if model.option("prediction", "") == "v_prediction" else "epsilon"),
+            unet_denoiser(
+                unet,
+                sigmas,
+                "v_prediction" if model.option("prediction", "") == "v_prediction" else "epsilon",
+            ),
             conditions(positive, sigmas, **place),
             conditions(negative, sigmas, **place),
             cfg,

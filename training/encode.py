@@ -1,6 +1,8 @@
-"""Encode all pictures once (`python -m training.encode`), so that the UNet's training never touches pixels."""
+"""Encode the pictures once (`python -m training.encode`), so that the UNet's training never touches pixels."""
 
 from __future__ import annotations
+
+import argparse
 
 import numpy as np
 import torch
@@ -14,22 +16,29 @@ LATENTS = WORK / "latents.npy"
 
 
 @torch.no_grad()
-def encode() -> NDArray[np.float16]:
-    """The scaled mean latents of all training pictures: N x 4 x 16 x 16."""
-    vae, pictures = load_vae(), load_pictures()
+def encode(count: int) -> NDArray[np.float16]:
+    """The scaled mean latents of the first `count` training pictures: N x 4 x 16 x 16."""
+    vae, pictures = load_vae(), load_pictures()[:count]
     vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     parts: list[NDArray[np.float16]] = []
     for start in range(0, len(pictures), 64):
-        mean = vae.encode(to_tensor(pictures[start : start + 64])).latent_dist.mean * SCALING_FACTOR
+        x = to_tensor(pictures[start : start + 64]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            mean = vae.encode(x).latent_dist.mean.float() * SCALING_FACTOR
         parts.append(mean.contiguous().numpy().astype(np.float16))
+        if start % 1600 == 0:
+            print(f"encode: {start}", flush=True)
     return np.concatenate(parts)
 
 
 def main() -> None:
     """Encode unless that is done already."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=16_000)
+    args = parser.parse_args()
     if LATENTS.exists():
         return
-    latents = encode()
+    latents = encode(args.count)
 
     def write(path: object) -> None:
         with open(str(path), "wb") as file:

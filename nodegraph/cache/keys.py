@@ -26,11 +26,27 @@ def action_prefix(spec: NodeSpec, values: Mapping[str, object], environment: byt
 
     Raises Undigestible if a literal has no digest.
     """
+    return with_literals(action_head(spec, environment), values, {})
+
+
+def action_head(spec: NodeSpec, environment: bytes) -> bytes:
+    """The part of the key material that all nodes of one type share."""
     pieces = [RECIPE, spec.name.encode(), b"%d" % spec.version, spec.source_digest.encode()]
     pieces.append(environment if spec.numeric else b"")
+    return b"".join([b"%d:" % len(piece) + piece for piece in pieces])
+
+
+def with_literals(head: bytes, values: Mapping[str, object], frames: dict[str, bytes]) -> bytes:
+    """`head`, the number of literals, then each by name. `frames` remembers framed names between calls."""
+    pieces = [head, b"%d;" % len(values)]
     for name in sorted(values):
-        pieces += (name.encode(), encode(values[name]))
-    return _framed(pieces)
+        value = values[name]
+        code = b"i%d" % value if type(value) is int else encode(value)
+        framed = frames.get(name)
+        if framed is None:
+            framed = frames[name] = frame(name)
+        pieces += (framed, b"%d:" % len(code), code)
+    return b"".join(pieces)
 
 
 def action_key(prefix: bytes, links: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -42,10 +58,6 @@ def frame(name: str) -> bytes:
     """A name with its length before it, so that names cannot run into each other."""
     data = name.encode()
     return b"%d:" % len(data) + data
-
-
-def _framed(pieces: Iterable[bytes]) -> bytes:
-    return b"".join([b"%d:" % len(piece) + piece for piece in pieces])
 
 
 def environment_class(device: str, dtype: str) -> bytes:

@@ -140,7 +140,12 @@ class RunFinished:
     skipped: int
 
     def to_json(self) -> dict[str, object]:
-        counts = {"executed": self.executed, "cached": self.cached, "failed": self.failed, "skipped": self.skipped}
+        counts = {
+            "executed": self.executed,
+            "cached": self.cached,
+            "failed": self.failed,
+            "skipped": self.skipped,
+        }
         return {"event": "run_finished", "status": self.status, "seconds": round(self.seconds, 6), **counts}
 
 
@@ -151,4 +156,5 @@ Listener = Callable[[Event], None]
 def _files(saved: Saved | None) -> dict[str, object]:
     if saved is None:
         return {}
-    return {"files": [file.path for file in saved.files]} | ({"shown": dict(saved.shown)} if saved.shown else {})
+    shown: dict[str, object] = {"shown": dict(saved.shown)} if saved.shown else {}
+    return {"files": [file.path for file in saved.files], **shown}

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nodegraph.cache.keys import action_key
 from nodegraph.cache.memory import Record, ResultStore
@@ -29,6 +29,9 @@ from nodegraph.execution.plan import Plan
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.values import Saved
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 UNNEEDED, HIT, TODO, DONE, FAILED, SKIPPED = range(6)
 YIELD_SECONDS = 0.005  # how long light nodes may hold the event loop
 YIELD_EVERY = 64  # nodes between two looks at the clock
@@ -38,8 +41,8 @@ YIELD_EVERY = 64  # nodes between two looks at the clock
 class RunResult:
     """How a run went.
 
-    `values` holds the outputs of the nodes asked for (by id, then output number), `saved` what output nodes wrote,
-    `problems` the failures, in the order in which they happened.
+    `values` holds the outputs of the nodes asked for (by id, then output number), `outputs` the workflow's named
+    outputs, `saved` what output nodes wrote, `problems` the failures, in the order in which they happened.
     """
 
     status: Literal["done", "failed", "cancelled"]
@@ -50,6 +53,12 @@ class RunResult:
     cached: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     seconds: float = 0.0
+    outputs: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __getitem__(self, node: str) -> object:
+        """The value of a node's only output, or the tuple of its outputs; KeyError if the run was not to keep it."""
+        values = self.values[node]
+        return values[0] if len(values) == 1 else values
 
 
 async def execute(
@@ -126,7 +135,12 @@ class _Run:
         status = "cancelled" if cancelled else "failed" if self.problems else "done"
         self._emit(
             events.RunFinished(
-                status, seconds, len(counts[DONE]), len(counts[HIT]), len(counts[FAILED]), len(counts[SKIPPED])
+                status,
+                seconds,
+                len(counts[DONE]),
+                len(counts[HIT]),
+                len(counts[FAILED]),
+                len(counts[SKIPPED]),
             )
         )
         values = {nodes[i].id: values for i in self.want if (values := self.values[i]) is not None}
@@ -144,6 +158,11 @@ class _Run:
             tuple(counts[HIT]),
             tuple(counts[SKIPPED]),
             seconds,
+            {
+                name: values[nodes[link.node].id][link.output]
+                for name, link in self.plan.graph.outputs.items()
+                if nodes[link.node].id in values
+            },
         )
 
     # --- before anything runs
@@ -401,13 +420,22 @@ class _Run:
             if self.on_event is not None:
                 self.loop.call_soon_threadsafe(self.on_event, event)
 
+        def progress(value: float, total: float) -> None:
+            later(events.Progress(name, value, total))
+
+        def preview(image: PIL.Image.Image) -> None:
+            later(events.Preview(name, image))
+
+        def warn(message: str) -> None:
+            later(events.Warned(name, message))
+
         return replace(
             self.context,
             node=name,
             token=self.token,
-            on_progress=lambda value, total: later(events.Progress(name, value, total)),
-            on_preview=(lambda image: later(events.Preview(name, image))) if self.context.previews else None,
-            warn=lambda message: later(events.Warned(name, message)),
+            on_progress=progress,
+            on_preview=preview if self.context.previews else None,
+            warn=warn,
         )
 
     def _emit(self, event: events.Event) -> None:

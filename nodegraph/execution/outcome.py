@@ -26,9 +26,10 @@ def outputs_of(node: GraphNode, result: object) -> tuple[tuple[object, ...], Sav
         raise ProblemError(_wrong_output(node, "nothing (or Saved)", result))
     if not node.spec.several:
         return (result,), None
-    if not isinstance(result, tuple) or len(cast("tuple[object, ...]", result)) != len(outputs):
-        raise ProblemError(_wrong_output(node, f"{len(outputs)} values", result))
-    return tuple(cast("tuple[object, ...]", result)), None
+    values = cast("tuple[object, ...]", result) if isinstance(result, tuple) else None
+    if values is None or len(values) != len(outputs):
+        raise ProblemError(_wrong_output(node, f"{len(outputs)} values", cast(object, result)))
+    return tuple(values), None
 
 
 def _wrong_output(node: GraphNode, expected: str, result: object) -> Problem:
@@ -104,6 +105,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def traceback_of(error: BaseException) -> str:
     """The traceback of a node's failure, without the executor's own frames."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and "nodegraph/execution" in trace.tb_frame.f_code.co_filename:
+    while (
+        trace is not None and trace.tb_next is not None and "nodegraph/execution" in trace.tb_frame.f_code.co_filename
+    ):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from nodegraph.cache.keys import FileDigests, action_prefix, frame
+from nodegraph.cache.keys import FileDigests, action_head, frame, with_literals
 from nodegraph.context import Roots
 from nodegraph.errors import Problem, ProblemError, did_you_mean, listing
 from nodegraph.graph.model import Graph, GraphNode
-from nodegraph.node import Choices
 from nodegraph.sockets.codecs import Undigestible
 
 
@@ -49,33 +47,44 @@ def plan(
     roots = roots or Roots()
     prefixes: list[bytes | None] = [None] * len(graph.nodes)
     sources: list[tuple[tuple[bytes, int, int], ...]] = [()] * len(graph.nodes)
+    heads: dict[int, bytes] = {}  # by id of the spec: hashing a spec would cost more than the head
+    frames: dict[str, bytes] = {}
     for i in order:
         node = graph.nodes[i]
-        if node.links:
-            sources[i] = tuple(
-                [(frame(name), link.node, link.output) for name, link in sorted(node.links.items())]
-            )
-        if reuse and node.spec.deterministic and node.entry.cache != "off":
-            prefixes[i] = _prefix(node, environment, roots, files)
+        spec, links = node.spec, node.links
+        if links:
+            for name in links:
+                if name not in frames:
+                    frames[name] = frame(name)
+            names = sorted(links) if len(links) > 1 else links
+            sources[i] = tuple([(frames[name], *links[name]) for name in names])
+        if not reuse or not spec.deterministic or node.entry.cache == "off":
+            continue
+        head = heads.get(id(spec))
+        if head is None:
+            head = heads[id(spec)] = action_head(spec, environment)
+        try:
+            values = _with_contents(node, roots, files) if spec.file_inputs else node.values
+            if values is not None:
+                prefixes[i] = with_literals(head, values, frames)
+        except (Undigestible, OSError):
+            continue
     return Plan(graph, tuple(targets), tuple(order), prefixes, sources)
 
 
-def _prefix(node: GraphNode, environment: bytes, roots: Roots, files: FileDigests) -> bytes | None:
-    try:
-        return action_prefix(node.spec, _with_contents(node, roots, files), environment)
-    except (Undigestible, OSError):
-        return None
+def _with_contents(node: GraphNode, roots: Roots, files: FileDigests) -> Mapping[str, object] | None:
+    """The node's literals, those that name files followed by the digest of what the file holds.
 
-
-def _with_contents(node: GraphNode, roots: Roots, files: FileDigests) -> Mapping[str, object]:
-    """The node's literals, those that name files followed by the digest of what the file holds."""
-    values = node.values
-    for spec in node.spec.inputs:
-        if isinstance(spec.choices, Choices) and spec.choices.path is not None:
-            name = values.get(spec.name)
-            path = spec.choices.path(name, roots) if isinstance(name, str) else None
-            if isinstance(path, Path):
-                values = {**values, spec.name: ("file", name, files.digest(path))}
+    None if a name comes by link: which file it names is known too late for the key, so that node is never reused.
+    """
+    values = dict(node.values)
+    for name, find in node.spec.file_inputs.items():
+        if name in node.links:
+            return None
+        given = values.get(name)
+        path = find(given, roots) if isinstance(given, str) else None
+        if path is not None:
+            values[name] = ("file", given, files.digest(path))
     return values
 
 

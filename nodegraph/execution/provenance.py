@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import cast
 
 from nodegraph.context import Provenance, Roots
 from nodegraph.graph.model import Graph
@@ -30,7 +31,8 @@ def api_prompt(graph: Graph) -> dict[str, object]:
                 link = node.links[spec.name]
                 inputs[spec.name] = [graph.nodes[link.node].id, link.output]
             elif (value := node.values.get(spec.name)) is not None:
-                inputs[spec.name] = {"__value__": list(value)} if isinstance(value, tuple) else value
+                is_list = isinstance(value, tuple)  # a plain list would read as a link
+                inputs[spec.name] = {"__value__": list(cast("tuple[object, ...]", value))} if is_list else value
         title = node.entry.title or node.id
         prompt[node.id] = {"class_type": node.spec.name, "inputs": inputs, "_meta": {"title": title}}
     return prompt

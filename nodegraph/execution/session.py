@@ -53,9 +53,9 @@ class Settings:
 class Session:
     """Runs workflows one after another, keeping results and models between them.
 
-        with Session() as session:
-            session.run(workflow, params={"seed": 1})
-            session.run(workflow, params={"seed": 2})  # encodes no prompt again
+    with Session() as session:
+        session.run(workflow, params={"seed": 1})
+        session.run(workflow, params={"seed": 2})  # encodes no prompt again
     """
 
     settings: Settings = field(default_factory=Settings)

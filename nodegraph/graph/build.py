@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import cast
 
 from nodegraph.context import Roots
-from nodegraph.errors import Place, Problem, did_you_mean, listing, shorten
+from nodegraph.errors import Place, Problem
+from nodegraph.graph import complaints
+from nodegraph.graph.complaints import Hints, placed
 from nodegraph.graph.cycles import find_cycles
+from nodegraph.graph.draft import DraftNode, NamedLink
+from nodegraph.graph.link_types import check_link_types
 from nodegraph.graph.literals import ChoiceLists, check_literal
 from nodegraph.graph.model import Checked, Graph, GraphNode, Link
 from nodegraph.graph.order import topological_order
-from nodegraph.graph.link_types import check_link_types
 from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
 from nodegraph.workflow.document import NodeEntry, Ref, Scalar, Slot, Template, Value, Workflow
 from nodegraph.workflow.params import resolve_params
+
+MISSING = object()  # what is left of a value that had a problem of its own
+MAX_DEPTH = 64
 
 
 def check(
@@ -32,14 +39,17 @@ def check(
     of further checks, so that one mistake is told once.
     """
     params, problems = resolve_params(workflow, overrides or {})
-    draft = _Draft(workflow, registry, params, ChoiceLists(roots or Roots()), list(problems))
+    hints = Hints(workflow, registry)
+    draft = _Draft(workflow, registry, params, ChoiceLists(roots or Roots()), hints, list(problems))
     drafted = {name: _draft_node(draft, entry) for name, entry in workflow.nodes.items()}
     nodes = {name: node for name, node in drafted.items() if node is not None}
     links = {name: [link.name for link in node.links.values()] for name, node in nodes.items()}
     order = topological_order(links)
+    rest: set[str] = set()  # on a cycle, or behind one
     if len(order) < len(nodes):
-        draft.problems += [_cycle_problem(workflow, cycle) for cycle in find_cycles(links, set(nodes) - set(order))]
-    draft.problems += check_link_types(nodes, order)
+        rest = set(nodes).difference(order)
+        draft.problems += [complaints.cycle(workflow, names) for names in find_cycles(links, rest)]
+    draft.problems += check_link_types(nodes, [*order, *(name for name in nodes if name in rest)])
     outputs = _named_outputs(draft, nodes)
     draft.problems += _unused(draft, nodes, outputs)
     problems = _sorted(draft.problems)
@@ -48,143 +58,126 @@ def check(
     return Checked(_assemble(workflow, params, nodes, order, outputs), problems)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedLink:
-    """A link while nodes are still known by name: the output `output` of the node `name`, written as `written`."""
-
-    name: str
-    output: int
-    written: str
-
-
-@dataclass(frozen=True, slots=True)
-class DraftNode:
-    """A node whose inputs are resolved but whose links are not checked for type yet."""
-
-    entry: NodeEntry
-    spec: NodeSpec
-    values: dict[str, object]
-    links: dict[str, NamedLink]
-
-
 @dataclass(slots=True)
 class _Draft:
     workflow: Workflow
     registry: Registry
     params: Mapping[str, Scalar]
     choices: ChoiceLists
+    hints: Hints
     problems: list[Problem]
     used: set[str] = field(default_factory=set[str])
 
 
 def _draft_node(draft: _Draft, entry: NodeEntry) -> DraftNode | None:
-    spec = draft.registry.get(entry.uses)
+    spec = draft.registry.specs.get(entry.uses)
     if spec is None:
-        draft.problems.append(_unknown_node(draft.registry, entry))
+        if entry.uses:  # an empty one was reported by the reader
+            draft.problems.append(complaints.unknown_node(draft.hints, entry))
         for value in entry.inputs.values():
             _note_params(draft, value)
         return None
-    node = DraftNode(entry, spec, {}, {})
-    inputs = spec.inputs_by_name
-    for name, value in entry.inputs.items():
+    values: dict[str, object] = {}
+    links: dict[str, NamedLink] = {}
+    inputs, given = spec.inputs_by_name, entry.inputs
+    for name, value in given.items():
         input_spec = inputs.get(name)
         if input_spec is None:
             _note_params(draft, value)
-            draft.problems.append(_unknown_input(entry, spec, name))
-        else:
-            _draft_input(draft, node, input_spec, value)
-    given = entry.inputs
-    for input_spec in spec.inputs:
-        if input_spec.name not in given:
-            if input_spec.required:
-                draft.problems.append(_missing_input(draft, entry, spec, input_spec))
-            else:
-                node.values[input_spec.name] = input_spec.default
-    return node
-
-
-def _draft_input(draft: _Draft, node: DraftNode, spec: InputSpec, value: Value) -> None:
-    kind = type(value)
-    if kind is Ref or kind is Slot:
-        assert isinstance(value, Ref | Slot)
-        if isinstance(value, Ref) and value.output is None and value.name in draft.workflow.params:
-            draft.used.add(value.name)
-            if value.name not in draft.params:
-                return  # the parameter has a problem of its own
-            value = draft.params[value.name]
-        else:
-            link = _resolve_link(draft, node.entry, spec.name, value)
+            draft.problems.append(complaints.unknown_input(draft.hints, entry, spec, name))
+        elif type(value) is Ref or type(value) is Slot:
+            link = _draft_reference(draft, entry, input_spec, value, values)
             if link is not None:
-                node.links[spec.name] = link
-            return
-    elif isinstance(value, Template):
-        filled = _fill(draft, node.entry, spec.name, value)
-        if filled is None:
-            return
-        value = filled
-    node.values[spec.name], problem = check_literal(spec, value, draft.choices)
-    if problem is not None:
-        draft.problems.append(_placed(problem, node.entry, spec.name))
+                links[name] = link
+        else:
+            _draft_value(draft, entry, input_spec, value, values)
+    if len(values) + len(links) < len(inputs):
+        for name, input_spec in inputs.items():
+            if name in given or name in entry.key_places:
+                continue
+            if input_spec.required:
+                draft.problems.append(complaints.missing_input(draft.hints, entry, spec, input_spec))
+            else:
+                values[name] = input_spec.default
+    return DraftNode(entry, spec, values, links)
 
 
-def _resolve_link(draft: _Draft, entry: NodeEntry, input_name: str, value: Ref | Slot) -> NamedLink | None:
+def _draft_reference(
+    draft: _Draft, entry: NodeEntry, spec: InputSpec, value: Ref | Slot, values: dict[str, object]
+) -> NamedLink | None:
+    """The link that a reference stands for; the value of a parameter goes into `values` instead."""
     target = draft.workflow.nodes.get(value.name)
     if target is None:
-        draft.problems.append(_placed(_unknown_reference(draft, value), entry, input_name))
+        if value.name not in draft.workflow.params:
+            problem = complaints.unknown_reference(draft.hints, value)
+        elif isinstance(value, Ref) and value.output is None:
+            _draft_value(draft, entry, spec, value, values)
+            return None
+        else:
+            draft.used.add(value.name)
+            problem = complaints.output_of_param(value)
+        draft.problems.append(placed(problem, entry, spec.name))
         return None
-    spec = draft.registry.get(target.uses)
-    if spec is None:
+    target_spec = draft.registry.specs.get(target.uses)
+    if target_spec is None:
         return None  # told at the node itself
-    result = output_of(value, spec)
-    if isinstance(result, Problem):
-        draft.problems.append(_placed(result, entry, input_name))
+    output = output_of(value, target_spec)
+    if isinstance(output, Problem):
+        draft.problems.append(placed(output, entry, spec.name))
         return None
-    return NamedLink(value.name, result, str(value) if isinstance(value, Ref) else f"${value.name}.{result}")
+    return NamedLink(value.name, output, value)
 
 
 def output_of(value: Ref | Slot, spec: NodeSpec) -> int | Problem:
     """The number of the output that a reference names, or what is wrong with it."""
-    names = [output.name for output in spec.outputs]
-    written = [f"${value.name}.{name.lower()}" for name in names]
     if isinstance(value, Slot):
-        if 0 <= value.index < len(names):
+        if 0 <= value.index < len(spec.outputs):
             return value.index
-        return Problem(
-            code="unknown_output",
-            message=f"'{value.name}' ({spec.name}) has {len(names)} outputs, so none with number {value.index}",
-            got=str(value.index),
-            expected=f"0 … {len(names) - 1}" if names else "no output",
-        )
-    if not names:
-        return Problem(
-            code="unknown_output",
-            message=f"'{value.name}' ({spec.name}) has no outputs to link to",
-            got=str(value),
-            hint="output nodes end a workflow; link to the node that feeds it",
-        )
-    if value.output is None:
-        if len(names) == 1:
+    elif value.output is None:
+        if len(spec.outputs) == 1:
             return 0
-        return Problem(
-            code="ambiguous_output",
-            message=f"'{value.name}' ({spec.name}) has {len(names)} outputs",
-            got=str(value),
-            expected=listing(written),
-            hint=f"write one of {listing(written)}",
-        )
-    index = spec.output_index(value.output)
-    if index is not None:
+    elif (index := spec.output_index(value.output)) is not None:
         return index
-    return Problem(
-        code="unknown_output",
-        message=f"'{value.name}' ({spec.name}) has no output {shorten(value.output)}",
-        got=value.output,
-        expected=listing([name.lower() for name in names]),
-        hint=did_you_mean(value.output, [name.lower() for name in names]) or f"it has {listing(written)}",
-    )
+    return complaints.unknown_output(value, spec)
 
 
-def _fill(draft: _Draft, entry: NodeEntry, input_name: str, template: Template) -> str | None:
+def _draft_value(draft: _Draft, entry: NodeEntry, spec: InputSpec, value: Value, values: dict[str, object]) -> None:
+    kind = type(value)
+    if not (kind is int or kind is str or kind is float or kind is bool):
+        filled = _filled(draft, entry, spec.name, value, 0)
+        if filled is MISSING:
+            return
+        value = cast(Value, filled)
+    values[spec.name], problem = check_literal(spec, value, draft.choices)
+    if problem is not None:
+        draft.problems.append(placed(problem, entry, spec.name))
+
+
+def _filled(draft: _Draft, entry: NodeEntry, input_name: str, value: Value, depth: int) -> object:
+    """A value with its parameters filled in, or MISSING if one of them has a problem (which is noted)."""
+    if depth > MAX_DEPTH:
+        problem = Problem("nested_too_deep", f"the value is nested more than {MAX_DEPTH} levels deep")
+    elif isinstance(value, Ref | Slot):
+        if isinstance(value, Ref) and value.output is None and value.name in draft.workflow.params:
+            draft.used.add(value.name)
+            return draft.params.get(value.name, MISSING)  # a parameter without a value has a problem of its own
+        known = value.name in draft.workflow.nodes
+        problem = complaints.nested_reference(value) if known else complaints.unknown_reference(draft.hints, value)
+    elif isinstance(value, Template):
+        return _fill_text(draft, entry, input_name, value)
+    elif isinstance(value, tuple):
+        items = tuple([_filled(draft, entry, input_name, item, depth + 1) for item in value])
+        return MISSING if MISSING in items else items
+    elif isinstance(value, Mapping):
+        members = {key: _filled(draft, entry, input_name, item, depth + 1) for key, item in value.items()}
+        return MISSING if MISSING in members.values() else members
+    else:
+        return value
+    draft.problems.append(placed(problem, entry, input_name))
+    return MISSING
+
+
+def _fill_text(draft: _Draft, entry: NodeEntry, input_name: str, template: Template) -> object:
     pieces: list[str] = []
     complete = True
     for part in template.parts:
@@ -197,8 +190,9 @@ def _fill(draft: _Draft, entry: NodeEntry, input_name: str, template: Template) 
             continue
         complete = False
         if part.name not in draft.workflow.params:
-            draft.problems.append(_placed(_unknown_template_name(draft, part), entry, input_name))
-    return "".join(pieces) if complete else None
+            problem = complaints.unknown_template_name(draft.hints, part)
+            draft.problems.append(placed(problem, entry, input_name))
+    return "".join(pieces) if complete else MISSING
 
 
 def _text(value: Scalar) -> str:
@@ -208,151 +202,29 @@ def _text(value: Scalar) -> str:
 
 
 def _note_params(draft: _Draft, value: Value) -> None:
+    """Parameters in a value that is not looked at count as used."""
     if isinstance(value, Ref):
         draft.used.add(value.name)
     elif isinstance(value, Template):
         draft.used.update(part.name for part in value.parts if isinstance(part, Ref))
 
 
-def _placed(problem: Problem, entry: NodeEntry, input_name: str) -> Problem:
-    return Problem(
-        code=problem.code,
-        message=problem.message,
-        place=entry.places.get(input_name, entry.place),
-        node=entry.id,
-        input=input_name,
-        got=problem.got,
-        expected=problem.expected,
-        hint=problem.hint,
-        severity=problem.severity,
-    )
-
-
-def _unknown_node(registry: Registry, entry: NodeEntry) -> Problem:
-    hint = did_you_mean(entry.uses, registry.specs)
-    if hint is None:
-        broken = [pack.name for pack in registry.broken]
-        hint = "run 'nodegraph nodes' for the list" + (f"; broken packs: {listing(broken)}" if broken else "")
-    return Problem(
-        code="unknown_node",
-        message=f"unknown node type {shorten(entry.uses)}",
-        place=entry.uses_place,
-        node=entry.id,
-        got=entry.uses,
-        hint=hint,
-    )
-
-
-def _unknown_input(entry: NodeEntry, spec: NodeSpec, name: str) -> Problem:
-    free = [input_spec.name for input_spec in spec.inputs if input_spec.name not in entry.inputs]
-    names = [input_spec.name for input_spec in spec.inputs]
-    return Problem(
-        code="unknown_input",
-        message=f"{spec.name} has no input {shorten(name)}",
-        place=entry.key_places.get(name, entry.place),
-        node=entry.id,
-        input=name,
-        got=name,
-        expected=listing(names),
-        hint=did_you_mean(name, free) or (f"it has {listing(names)}" if names else "it takes none"),
-    )
-
-
-def _missing_input(draft: _Draft, entry: NodeEntry, spec: NodeSpec, missing: InputSpec) -> Problem:
-    fitting = outputs_of_type(draft.workflow, draft.registry, missing, exclude=entry.id)
-    if fitting:
-        hint = f"add '{missing.name}: {fitting[0]}'" if len(fitting) == 1 else f"outputs that fit: {listing(fitting)}"
-    elif missing.is_widget:
-        hint = f"add '{missing.name}: …' ({missing.type})"
-    else:
-        hint = f"add a node that gives {missing.type} and link to it"
-    return Problem(
-        code="missing_input",
-        message=f"'{entry.id}' ({spec.name}) needs its input '{missing.name}' ({missing.type})",
-        place=entry.place,
-        node=entry.id,
-        input=missing.name,
-        expected=str(missing.type),
-        hint=hint,
-    )
-
-
-def outputs_of_type(workflow: Workflow, registry: Registry, wanted: InputSpec, *, exclude: str) -> list[str]:
-    """References to the outputs in a workflow that have exactly a type the input names; few enough to list."""
-    found: list[str] = []
-    for entry in workflow.nodes.values():
-        spec = registry.get(entry.uses)
-        if spec is None or entry.id == exclude:
-            continue
-        for output in spec.outputs:
-            if not output.type.is_any and set(output.type.names) <= set(wanted.type.names):
-                found.append(f"${entry.id}" + (f".{output.name.lower()}" if len(spec.outputs) > 1 else ""))
-        if len(found) > 12:
-            break
-    return found
-
-
-def _unknown_reference(draft: _Draft, value: Ref | Slot) -> Problem:
-    names = [*draft.workflow.nodes, *draft.workflow.params]
-    written = str(value) if isinstance(value, Ref) else f"[{value.name}, {value.index}]"
-    if value.name in draft.workflow.params:
-        draft.used.add(value.name)
-        return Problem(
-            code="unknown_output",
-            message=f"'{value.name}' is a parameter, so it has no outputs",
-            got=written,
-            hint=f"write ${value.name}",
-        )
-    return Problem(
-        code="unknown_reference",
-        message=f"{shorten(written)} refers to no node or parameter",
-        got=written,
-        hint=did_you_mean(value.name, names, sigil="$")
-        or (f"there are {listing(names, limit=8)}" if names else "there are none"),
-    )
-
-
-def _unknown_template_name(draft: _Draft, part: Ref) -> Problem:
-    is_node = part.name in draft.workflow.nodes
-    return Problem(
-        code="unknown_param",
-        message=f"${{{part.name}}} names {'a node' if is_node else 'no parameter'}; texts are filled with parameters",
-        got=part.name,
-        expected=listing(list(draft.workflow.params)),
-        hint=did_you_mean(part.name, draft.workflow.params) or "declare it under params:, or write $$ for a dollar",
-    )
-
-
-def _cycle_problem(workflow: Workflow, cycle: list[str]) -> Problem:
-    path = [*cycle, cycle[0]]
-    shown = path if len(path) <= 40 else [*path[:20], f"… {len(path) - 40} more …", *path[-20:]]
-    entry = workflow.nodes[cycle[0]]
-    if len(cycle) == 1:
-        message = f"node '{cycle[0]}' depends on itself"
-    else:
-        message = f"{len(cycle)} nodes depend on each other in a circle: {' -> '.join(shown)}"
-    return Problem(
-        code="cycle",
-        message=message,
-        place=entry.place,
-        node=cycle[0],
-        got=" -> ".join(path),
-        hint="remove one of these links",
-    )
-
-
 def _named_outputs(draft: _Draft, nodes: Mapping[str, DraftNode]) -> dict[str, NamedLink]:
     outputs: dict[str, NamedLink] = {}
     for name, ref in draft.workflow.outputs.items():
         place = draft.workflow.output_places.get(name, Place(draft.workflow.file))
-        if ref.name not in draft.workflow.nodes:
-            draft.problems.append(_unknown_reference(draft, ref).at(place))
+        if ref.name in draft.workflow.params:
+            draft.used.add(ref.name)
+            problem = Problem("bad_reference", f"the output '{name}' must be a node, and '{ref.name}' is a parameter")
+            draft.problems.append(problem.at(place))
+        elif ref.name not in draft.workflow.nodes:
+            draft.problems.append(complaints.unknown_reference(draft.hints, ref).at(place))
         elif ref.name in nodes:
             result = output_of(ref, nodes[ref.name].spec)
             if isinstance(result, Problem):
                 draft.problems.append(result.at(place))
             else:
-                outputs[name] = NamedLink(ref.name, result, str(ref))
+                outputs[name] = NamedLink(ref.name, result, ref)
     return outputs
 
 
@@ -366,7 +238,11 @@ def _unused(draft: _Draft, nodes: Mapping[str, DraftNode], outputs: Mapping[str,
                 hint=f"use it as ${name}, or remove it",
                 severity="warning",
             )
-    if not outputs and not any(node.spec.output_node for node in nodes.values()) and len(nodes) == len(draft.workflow.nodes):
+    if (
+        not draft.workflow.outputs
+        and not any(node.spec.output_node for node in nodes.values())
+        and len(nodes) == len(draft.workflow.nodes)
+    ):
         yield Problem(
             code="no_outputs",
             message="the workflow has no output node, so running it produces nothing",
@@ -390,15 +266,17 @@ def _assemble(
     outputs: Mapping[str, NamedLink],
 ) -> Graph:
     index = {name: i for i, name in enumerate(order)}
-    graph_nodes = tuple(
-        GraphNode(
-            id=name,
-            spec=nodes[name].spec,
-            values=nodes[name].values,
-            links={key: Link(index[link.name], link.output) for key, link in nodes[name].links.items()},
-            entry=nodes[name].entry,
-        )
-        for name in order
-    )
+    graph_nodes = tuple([_numbered(name, nodes[name], index) for name in order])
     named = {name: Link(index[link.name], link.output) for name, link in outputs.items()}
-    return Graph(graph_nodes, MappingProxyType(index), MappingProxyType(named), MappingProxyType(dict(params)), workflow)
+    return Graph(
+        graph_nodes,
+        MappingProxyType(index),
+        MappingProxyType(named),
+        MappingProxyType(dict(params)),
+        workflow,
+    )
+
+
+def _numbered(name: str, node: DraftNode, index: Mapping[str, int]) -> GraphNode:
+    links = {key: Link(index[source], output) for key, (source, output, _) in node.links.items()}
+    return GraphNode(name, node.spec, node.values, links, node.entry)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 MAX_CYCLES = 20
 
@@ -10,41 +12,76 @@ MAX_CYCLES = 20
 def find_cycles(links: Mapping[str, Sequence[str]], among: set[str]) -> list[list[str]]:
     """One cycle for each knot of nodes that depend on each other, as names in the order of the data's flow.
 
-    `links` maps a name to the names it takes from; only names in `among` are looked at. At most MAX_CYCLES are given.
-    The search walks back from node to node; a name met a second time on one walk closes a cycle.
+    `links` maps a name to the names it takes from; only names in `among` are looked at. A knot is a strongly
+    connected component; of its cycles the shortest through its first-mentioned name is told, begun at that name.
+    At most MAX_CYCLES are given, in the order in which `links` mentions them. Linear time.
     """
-    done: set[str] = set()
-    cycles: list[list[str]] = []
+    mention = {name: i for i, name in enumerate(links)}
+    firsts = [(min(knot, key=mention.__getitem__), knot) for knot in _knots(links, among)]
+    firsts.sort(key=lambda pair: mention[pair[0]])
+    return [_shortest_cycle(links, first, knot) for first, knot in islice(firsts, MAX_CYCLES)]
+
+
+def _knots(links: Mapping[str, Sequence[str]], among: set[str]) -> Iterator[set[str]]:
+    """The strongly connected components that hold a cycle (Tarjan, 1972, with a stack of our own)."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    open_: list[str] = []
+    is_open: set[str] = set()
     for start in links:
-        if start not in among or start in done:
+        if start not in among or start in number:
             continue
-        path = [start]
-        position = {start: 0}
-        walkers = [_sources(links, start, among)]
-        while walkers and len(cycles) < MAX_CYCLES:
-            source = next(walkers[-1], None)
-            if source is None:
-                walkers.pop()
-                finished = path.pop()
-                del position[finished]
-                done.add(finished)
-            elif source in position:
-                cycles.append(_rotated(path[position[source] :][::-1], links))
-                done.update(path)  # one cycle per knot: the rest of this walk tells nothing new
-                break
-            elif source not in done:
-                position[source] = len(path)
-                path.append(source)
-                walkers.append(_sources(links, source, among))
-    return cycles
+        walk: list[tuple[str, Iterator[str]]] = []
+        following: str | None = start
+        while following is not None or walk:
+            if following is not None:
+                number[following] = low[following] = len(number)
+                open_.append(following)
+                is_open.add(following)
+                walk.append((following, iter(links[following])))
+            name, sources = walk[-1]
+            following = None
+            for source in sources:
+                if source not in among:
+                    continue
+                if source not in number:
+                    following = source
+                    break
+                if source in is_open:
+                    low[name] = min(low[name], number[source])
+            if following is not None:
+                continue
+            walk.pop()
+            if walk:
+                low[walk[-1][0]] = min(low[walk[-1][0]], low[name])
+            if low[name] == number[name]:
+                knot = _close(open_, name)
+                is_open -= knot
+                if len(knot) > 1 or name in links[name]:
+                    yield knot
 
 
-def _sources(links: Mapping[str, Sequence[str]], name: str, among: set[str]) -> Iterator[str]:
-    return (source for source in links[name] if source in among)
+def _close(open_: list[str], name: str) -> set[str]:
+    """Take the names down to `name` off the stack."""
+    knot: set[str] = set()
+    while name not in knot:
+        knot.add(open_.pop())
+    return knot
 
 
-def _rotated(cycle: list[str], links: Mapping[str, Sequence[str]]) -> list[str]:
-    """The cycle begun at the name that the file mentions first."""
-    members = set(cycle)
-    first = cycle.index(next(name for name in links if name in members))
-    return cycle[first:] + cycle[:first]
+def _shortest_cycle(links: Mapping[str, Sequence[str]], first: str, knot: set[str]) -> list[str]:
+    """The shortest cycle through `first`, by breadth: back along the links until `first` is met again."""
+    towards: dict[str, str] = {}  # a name → the next one towards `first` as data flows
+    queue = deque([first])
+    while queue:
+        name = queue.popleft()
+        for source in links[name]:
+            if source in knot and source not in towards:
+                towards[source] = name
+                queue.append(source)
+        if first in towards:
+            break
+    cycle = [first]
+    while (name := towards[cycle[-1]]) != first:
+        cycle.append(name)
+    return cycle

@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from nodegraph.errors import Problem, listing
+from nodegraph.graph.complaints import MAX_FITTING, reference
+from nodegraph.graph.draft import DraftNode
 from nodegraph.graph.literals import article
 from nodegraph.sockets.types import SocketType, accepts
 
-if TYPE_CHECKING:
-    from nodegraph.graph.build import DraftNode
-
-LITERAL_TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
+LITERAL_TYPES: Mapping[type, str] = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
 
 def check_link_types(nodes: Mapping[str, DraftNode], order: Sequence[str]) -> list[Problem]:
-    """All links whose output is not what the input takes. `order` is topological, so generics bind as data flows."""
+    """All links whose output is not what the input takes.
+
+    `order` is topological, so generics bind as data flows; nodes of a cycle may follow, in any order.
+    """
     problems: list[Problem] = []
-    given: dict[str, list[SocketType]] = {}
+    given: dict[str, Sequence[SocketType]] = {}
+    fitting: dict[SocketType, list[str]] = {}
     for name in order:
         node = nodes[name]
+        spec = node.spec
         bound: dict[str, SocketType] = {}
         for input_name, link in node.links.items():
-            wanted = node.spec.inputs_by_name[input_name].type
+            wanted = spec.inputs_by_name[input_name].type
             source = given.get(link.name)
-            if source is None:
+            offered = source[link.output] if source is not None else nodes[link.name].spec.outputs[link.output].type
+            if wanted is offered and wanted.variable is None:
                 continue
-            offered = source[link.output]
             if wanted.variable is not None and wanted.variable in bound:
                 wanted = bound[wanted.variable]
             if not accepts(wanted, offered):
-                problems.append(_mismatch(nodes, name, input_name, wanted, offered))
+                near = _fitting(nodes, [link.name], wanted)
+                if not near and wanted not in fitting:
+                    fitting[wanted] = _fitting(nodes, nodes, wanted)
+                problems.append(_mismatch(node, input_name, wanted, offered, near or fitting[wanted]))
             elif wanted.variable is not None:
                 bound[wanted.variable] = offered
-        _bind_literals(node, bound)
-        given[name] = [bound.get(output.type.variable or "", output.type) for output in node.spec.outputs]
+        if spec.is_generic:
+            _bind_literals(node, bound)
+            given[name] = [bound.get(output.type.variable or "", output.type) for output in spec.outputs]
+        else:
+            given[name] = spec.output_types
     return problems
 
 
@@ -47,11 +57,10 @@ def _bind_literals(node: DraftNode, bound: dict[str, SocketType]) -> None:
 
 
 def _mismatch(
-    nodes: Mapping[str, DraftNode], name: str, input_name: str, wanted: SocketType, offered: SocketType
+    node: DraftNode, input_name: str, wanted: SocketType, offered: SocketType, fitting: Sequence[str]
 ) -> Problem:
-    node = nodes[name]
-    link = node.links[input_name]
-    fitting = _fitting(nodes, wanted, link.name, name)
+    link, own = node.links[input_name], node.entry.id
+    fitting = [written for written in fitting if written.partition(".")[0] != f"${own}"]
     if fitting:
         hint = f"did you mean '{fitting[0]}'?" if len(fitting) == 1 else f"outputs that fit: {listing(fitting)}"
     else:
@@ -60,7 +69,7 @@ def _mismatch(
         code="type_mismatch",
         message=f"input '{input_name}' wants {article(str(wanted))}, but {link.written} is {article(str(offered))}",
         place=node.entry.places.get(input_name, node.entry.place),
-        node=name,
+        node=own,
         input=input_name,
         got=str(offered),
         expected=str(wanted),
@@ -68,17 +77,12 @@ def _mismatch(
     )
 
 
-def _fitting(nodes: Mapping[str, DraftNode], wanted: SocketType, near: str, exclude: str) -> list[str]:
-    """Outputs of the wanted type: those of the node that was linked to, else all of the workflow's."""
-    for names in ([near], [name for name in nodes if name != exclude]):
-        found: list[str] = []
-        for name in names:
-            outputs = nodes[name].spec.outputs
-            for output in outputs:
-                if not output.type.is_any and accepts(wanted, output.type):
-                    found.append(f"${name}" + (f".{output.name.lower()}" if len(outputs) > 1 else ""))
-            if len(found) > 12:
-                break
-        if found:
-            return found
-    return []
+def _fitting(nodes: Mapping[str, DraftNode], among: Iterable[str], wanted: SocketType) -> list[str]:
+    """Outputs of the wanted type, few enough to list."""
+    found = (
+        reference(name, nodes[name].spec, output.name)
+        for name in among
+        for output in nodes[name].spec.outputs
+        if not output.type.is_any and accepts(wanted, output.type)
+    )
+    return list(islice(found, MAX_FITTING + 1))

@@ -9,7 +9,13 @@ from nodegraph.context import Roots
 from nodegraph.errors import Problem, did_you_mean, listing, shorten
 from nodegraph.node import Choices, InputSpec
 
-KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a decimal number", str: "a text", type(None): "nothing"}
+KIND_NAMES: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a decimal number",
+    str: "a text",
+    type(None): "nothing",
+}
 TYPE_WORDS = {"INT": "a whole number", "FLOAT": "a number", "STRING": "a text", "BOOLEAN": "true or false"}
 VALUE_TYPES = frozenset(TYPE_WORDS)
 
@@ -117,7 +123,11 @@ def _type_hint(spec: InputSpec, value: object) -> str | None:
         return f'write it in quotes: "{text}"'
     if "INT" in names and isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
         return f"write {int(value)}"
-    if "BOOLEAN" in names and isinstance(value, str) and value.casefold() in ("yes", "on", "true", "no", "off", "false"):
+    if (
+        "BOOLEAN" in names
+        and isinstance(value, str)
+        and value.casefold() in ("yes", "on", "true", "no", "off", "false")
+    ):
         return f"write {'true' if value.casefold() in ('yes', 'on', 'true') else 'false'} without quotes"
     if isinstance(value, str) and ("INT" in names or "FLOAT" in names):
         try:

@@ -1,21 +1,24 @@
 """Digests and sizes of values: what makes results content-addressed.
 
 Every value is hashed with a tag for its type and lengths before its parts, so that no two different values share an
-encoding (1, 1.0, True and "1" differ; floats count by their bits). Tensors hash their dtype, shape and bytes; model
-handles their recipe. A value of an unknown type has no digest of its own.
+encoding (1, 1.0, True and "1" differ; floats count by their bits). Lists and tuples of equal parts are the same value,
+as they are in files. Tensors hash their dtype, shape and bytes; model handles their recipe. A value of an unknown type
+has no digest of its own.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SMALL = 64  # bytes that a number or a short record counts for
+MAX_DEPTH = 64  # values inside each other; deeper ones are not looked into
 
 
 class Undigestible(TypeError):
@@ -42,8 +45,8 @@ def encode(value: object) -> bytes:
 
 
 def _feed(value: object, update: Callable[[Any], object], depth: int) -> None:
-    if depth > 64:
-        raise Undigestible("a value is nested more than 64 levels deep")
+    if depth > MAX_DEPTH:
+        raise Undigestible(f"a value is nested more than {MAX_DEPTH} levels deep")
     if value is None:
         update(b"n")
     elif isinstance(value, bool):
@@ -62,8 +65,8 @@ def _feed(value: object, update: Callable[[Any], object], depth: int) -> None:
         update(b"l%d:" % len(items))
         for item in items:
             _feed(item, update, depth + 1)
-    elif hasattr(value, "keys"):
-        _feed_mapping(cast("dict[object, object]", value), update, depth)
+    elif isinstance(value, Mapping):
+        _feed_mapping(cast("Mapping[object, object]", value), update, depth)
     elif isinstance(handle := getattr(value, "digest", None), str):
         update(b"h%d:" % len(handle) + handle.encode())
     elif (tensor := as_tensor(value)) is not None:
@@ -72,8 +75,8 @@ def _feed(value: object, update: Callable[[Any], object], depth: int) -> None:
         raise Undigestible(f"values of type {type(value).__qualname__} have no digest")
 
 
-def _feed_mapping(value: dict[object, object], update: Callable[[Any], object], depth: int) -> None:
-    items = sorted((encode(name), item) for name, item in value.items())
+def _feed_mapping(value: Mapping[object, object], update: Callable[[Any], object], depth: int) -> None:
+    items = sorted([(encode(name), item) for name, item in value.items()], key=itemgetter(0))
     update(b"m%d:" % len(items))
     for name, item in items:
         update(b"%d:" % len(name) + name)
@@ -83,10 +86,13 @@ def _feed_mapping(value: dict[object, object], update: Callable[[Any], object], 
 def _feed_tensor(tensor: Tensor, update: Callable[[Any], object]) -> None:
     import torch
 
-    flat = tensor.detach().cpu().contiguous()
+    try:
+        flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    except (RuntimeError, NotImplementedError) as error:  # sparse, or without data
+        raise Undigestible(f"tensors of layout {tensor.layout} on {tensor.device} have no digest") from error
     update(f"t{tensor.dtype}{tuple(tensor.shape)}:".encode())
     if flat.numel():
-        update(memoryview(flat.reshape(-1).view(torch.uint8).numpy()))
+        update(flat.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def as_tensor(value: object) -> Tensor | None:
@@ -96,20 +102,20 @@ def as_tensor(value: object) -> Tensor | None:
     return cast("Tensor", value) if is_tensor else None
 
 
-def size_of(value: object) -> int:
+def size_of(value: object, depth: int = 0) -> int:
     """About how many bytes a value keeps in memory."""
-    if isinstance(value, int | float | None):
+    if isinstance(value, int | float | None) or depth > MAX_DEPTH:
         return SMALL
     if isinstance(value, str | bytes):
         return SMALL + len(value)
     if (tensor := as_tensor(value)) is not None:
         return SMALL + tensor.numel() * tensor.element_size()
     if isinstance(value, list | tuple):
-        return SMALL + _total(cast("list[object]", value))
-    if hasattr(value, "values") and hasattr(value, "keys"):
-        return SMALL + _total(cast("dict[object, object]", value).values())
+        return SMALL + _total(cast("list[object]", value), depth)
+    if isinstance(value, Mapping):
+        return SMALL + _total(cast("Mapping[object, object]", value).values(), depth)
     return 4 * SMALL
 
 
-def _total(values: Iterable[object]) -> int:
-    return sum(size_of(value) for value in values)
+def _total(values: Iterable[object], depth: int) -> int:
+    return sum([size_of(value, depth + 1) for value in values])

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: float32 [B, H, W, C], values 0 … 1.
-Image = socket(NewType("Image", "Tensor"), "IMAGE", colour="#64b5f6", description="pictures")
+Image = NewType("Image", "Tensor")
 #: float32 [B, H, W], values 0 … 1.
-Mask = socket(NewType("Mask", "Tensor"), "MASK", colour="#81c784", description="masks")
+Mask = NewType("Mask", "Tensor")
 #: list of (float32 [B, T, D], options): encoded prompts, ready to guide a model.
-Conditioning = socket(
-    NewType("Conditioning", "list[tuple[Tensor, dict[str, Any]]]"),
-    "CONDITIONING",
-    colour="#ffa931",
-    description="encoded prompts",
-)
+Conditioning = NewType("Conditioning", "list[tuple[Tensor, dict[str, Any]]]")
 #: float32 [steps + 1], falling noise levels, the last one usually 0.
-Sigmas = socket(NewType("Sigmas", "Tensor"), "SIGMAS", colour="#b0bec5", description="noise levels")
+Sigmas = NewType("Sigmas", "Tensor")
+
+socket(Image, "IMAGE", colour="#64b5f6", description="pictures")
+socket(Mask, "MASK", colour="#81c784", description="masks")
+socket(Conditioning, "CONDITIONING", colour="#ffa931", description="encoded prompts")
+socket(Sigmas, "SIGMAS", colour="#b0bec5", description="noise levels")
 
 
 class Latent(TypedDict):

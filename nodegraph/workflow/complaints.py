@@ -35,8 +35,7 @@ def too_deep(limits: Limits, place: Place) -> Problem:
 def too_many_aliases(limits: Limits, place: Place) -> Problem:
     """Aliases over the limit, by themselves or by what they unfold to."""
     message = (
-        f"there are more than {limits.aliases:,} aliases, "
-        f"or they unfold to more than {limits.aliased_values:,} values"
+        f"there are more than {limits.aliases:,} aliases, or they unfold to more than {limits.aliased_values:,} values"
     )
     return Problem("too_many_aliases", message, place, hint="write the values out")
 

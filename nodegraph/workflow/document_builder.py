@@ -7,6 +7,7 @@ the same pass.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -34,7 +35,7 @@ def build_workflow(root: Located, report: Report) -> Workflow | None:
         return None
     if not {"nodegraph", "nodes"} & document.keys():
         hint = (
-            did_you_mean("nodes", document)
+            did_you_mean("nodes", islice(document, 100))
             or "a workflow begins with 'nodegraph: 1' and has its nodes under 'nodes:'"
         )
         message = f"the file has neither 'nodegraph' nor 'nodes', but {shown_keys(document)}"
@@ -80,9 +81,7 @@ def check_version(root: Located, document: dict[str, Located], report: Report) -
         message = f"this nodegraph reads workflows of version {VERSION}, not {shown}"
         newer = isinstance(entry.value, int) and entry.value > VERSION
         hint = "use a newer nodegraph" if newer else remedy
-        report.add(
-            "unsupported_version", message, report.at(entry), got=shown, expected=str(VERSION), hint=hint
-        )
+        report.add("unsupported_version", message, report.at(entry), got=shown, expected=str(VERSION), hint=hint)
         return not newer or isinstance(entry.value, bool)
     return True
 
@@ -176,9 +175,7 @@ def read_cache(keys: dict[str, Located], node: str, report: Report) -> CachePoli
         return "off"
     shown = shorten(entry.value) if not isinstance(entry.value, list | dict) else kind_of(entry.value)
     hint = "write 'cache: off'" if entry.value is False else None
-    report.add(
-        "not_a_choice", f"'cache' is 'auto' or 'off', not {shown}", report.at(entry), node=node, hint=hint
-    )
+    report.add("not_a_choice", f"'cache' is 'auto' or 'off', not {shown}", report.at(entry), node=node, hint=hint)
     return "auto"
 
 
@@ -214,9 +211,7 @@ def read_layout(document: dict[str, Located], report: Report) -> dict[str, tuple
         if len(pair) == len(numbers) == 2:
             layout[name] = (numbers[0], numbers[1])
         elif entry.value is not UNREADABLE and UNREADABLE not in pair:
-            report.add(
-                "wrong_kind", "a node's layout is two numbers, such as [260, 0]", report.at(entry), node=name
-            )
+            report.add("wrong_kind", "a node's layout is two numbers, such as [260, 0]", report.at(entry), node=name)
     return layout
 
 
@@ -253,9 +248,7 @@ def read_text(keys: dict[str, Located], key: str, report: Report, *, node: str |
     if isinstance(entry.value, str):
         return entry.value
     hint = "put it in quotes" if not isinstance(entry.value, list | dict) else None
-    report.add(
-        "wrong_kind", f"'{key}' is a text, not {kind_of(entry.value)}", report.at(entry), node=node, hint=hint
-    )
+    report.add("wrong_kind", f"'{key}' is a text, not {kind_of(entry.value)}", report.at(entry), node=node, hint=hint)
     return None
 
 
@@ -279,4 +272,5 @@ def refuse_unknown_keys(
 
 def shown_keys(document: dict[str, Located]) -> str:
     """The keys of a mapping for a message."""
-    return listing([shorten(key, limit=20) for key in document], limit=5) or "no keys at all"
+    more = f" and {len(document) - 5} more" if len(document) > 5 else ""
+    return (listing([shorten(key, limit=20) for key in islice(document, 5)]) or "no keys at all") + more

@@ -118,9 +118,7 @@ class Parser:
             member, index = self.value(self.skip(index + 1), depth)
             member.key_line, member.key_column = position(self.starts, start)
             if isinstance(key, str) and key in members:
-                message = (
-                    f"the key {shorten(key)} is given twice; the first is in line {members[key].key_line + 1}"
-                )
+                message = f"the key {shorten(key)} is given twice; the first is in line {members[key].key_line + 1}"
                 place = self.source.place_at(start)
                 self.report.add("duplicate_key", message, place, hint="remove one of the two")
             elif isinstance(key, str):
@@ -171,9 +169,7 @@ class Parser:
         if text.isascii() or not SURROGATE.search(text):
             return text
         message = "an escape gives half of a surrogate pair, which is not a character"
-        self.report.add(
-            "json_syntax", message, self.source.place_at(index), hint="write the character itself"
-        )
+        self.report.add("json_syntax", message, self.source.place_at(index), hint="write the character itself")
         return UNREADABLE
 
     def number(self, token: str, index: int) -> Scalar | Literal[Unreadable.UNREADABLE]:

@@ -21,9 +21,7 @@ def read_param(name: str, entry: Located, report: Report) -> Param:
     """One entry below `params:`; where the declaration is wrong, a parameter that takes anything."""
     place = report.at_key(entry)
     if fault := name_fault(name):
-        report.add(
-            "bad_name", f"a parameter cannot be called {shorten(name)}: {fault}", place, hint=NAME_HELP
-        )
+        report.add("bad_name", f"a parameter cannot be called {shorten(name)}: {fault}", place, hint=NAME_HELP)
     if isinstance(entry.value, dict):
         before = len(report.problems)
         param = read_long_form(Param(name, "ANY", place=place), entry.value, report)
@@ -39,9 +37,7 @@ def read_long_form(param: Param, keys: dict[str, Located], report: Report) -> Pa
     for key, entry in keys.items():
         if key not in PARAM_KEYS:
             hint = did_you_mean(key, PARAM_KEYS) or f"the keys of a parameter are {listing(PARAM_KEYS)}"
-            report.add(
-                "unknown_key", f"a parameter has no key {shorten(key)}", report.at_key(entry), hint=hint
-            )
+            report.add("unknown_key", f"a parameter has no key {shorten(key)}", report.at_key(entry), hint=hint)
     default = read_scalar(keys["default"], report) if "default" in keys else None
     if default is UNREADABLE:
         return replace(param, broken=True)
@@ -50,9 +46,7 @@ def read_long_form(param: Param, keys: dict[str, Located], report: Report) -> Pa
     examples = (default, *(choices or ())[:1], *(bound for bound in (minimum, maximum) if bound is not None))
     inferred = type_of(next((example for example in examples if example is not None), None))
     type_ = read_type(keys.get("type"), inferred, report)
-    param = replace(
-        param, type=type_, required="default" not in keys, description=read_description(keys, report)
-    )
+    param = replace(param, type=type_, required="default" not in keys, description=read_description(keys, report))
     param = with_bounds(param, minimum, maximum, keys, report)
     param = with_choices(param, choices, keys, report)
     if param.required:
@@ -83,25 +77,19 @@ def with_bounds(
         return param
     entry = keys["min" if minimum is not None else "max"]
     if param.type not in ("INT", "FLOAT"):
-        report.add(
-            "bad_param", f"a parameter of type {param.type} has no 'min' or 'max'", report.at_key(entry)
-        )
+        report.add("bad_param", f"a parameter of type {param.type} has no 'min' or 'max'", report.at_key(entry))
         return param
     for key, bound in (("min", minimum), ("max", maximum)):
         if param.type == "INT" and isinstance(bound, float):
             message = f"'{key}' of a whole number (INT) is whole too, not {bound}"
-            report.add(
-                "bad_param", message, report.at(keys[key]), hint="write 'type: FLOAT' if fractions are meant"
-            )
+            report.add("bad_param", message, report.at(keys[key]), hint="write 'type: FLOAT' if fractions are meant")
     if minimum is not None and maximum is not None and minimum > maximum:
         report.add("bad_param", f"'min' is {minimum} and 'max' only {maximum}", report.at(keys["min"]))
         return param
     return replace(param, minimum=minimum, maximum=maximum)
 
 
-def with_choices(
-    param: Param, choices: tuple[Scalar, ...] | None, keys: dict[str, Located], report: Report
-) -> Param:
+def with_choices(param: Param, choices: tuple[Scalar, ...] | None, keys: dict[str, Located], report: Report) -> Param:
     """`param` with its choices, where they fit its type and bounds."""
     if choices is None:
         return param
@@ -110,9 +98,7 @@ def with_choices(
         value = fit(param, choice)
         if isinstance(value, Fault):
             message = f"its choice does not fit: {value.message}"
-            report.add(
-                "bad_param", message, report.at(keys["choices"]), got=value.got, expected=value.expected
-            )
+            report.add("bad_param", message, report.at(keys["choices"]), got=value.got, expected=value.expected)
         else:
             fitted.append(value)
     return replace(param, choices=tuple(fitted) if len(fitted) == len(choices) else None)

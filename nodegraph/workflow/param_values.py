@@ -59,9 +59,7 @@ def fit(param: Param, value: object) -> Scalar | Fault:
         return Fault("type_mismatch", message, got, expected, type_hint(param, value))
     assert isinstance(value, str | int | float | bool | None)
     if isinstance(value, float) and not math.isfinite(value):
-        return Fault(
-            "type_mismatch", f"the parameter {name} takes finite numbers, not {got}", got, "a finite number"
-        )
+        return Fault("type_mismatch", f"the parameter {name} takes finite numbers, not {got}", got, "a finite number")
     if param.type == "FLOAT" and isinstance(value, int):
         value = float(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -81,11 +79,7 @@ def bounds_text(param: Param) -> str:
     """The bounds of a parameter in words."""
     if param.minimum is None:
         return f"at most {param.maximum}"
-    return (
-        f"at least {param.minimum}"
-        if param.maximum is None
-        else f"between {param.minimum} and {param.maximum}"
-    )
+    return f"at least {param.minimum}" if param.maximum is None else f"between {param.minimum} and {param.maximum}"
 
 
 def type_hint(param: Param, value: object) -> str | None:

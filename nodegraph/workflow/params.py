@@ -80,9 +80,7 @@ def resolve_params(workflow: Workflow, overrides: Mapping[str, object]) -> tuple
         elif param.required:
             message = f"the parameter {shorten(name)} has no default and was not given"
             hint = f"give it with --set {name}=VALUE"
-            problems.append(
-                Problem("missing_param", message, param.place, expected=TYPE_WORDS[param.type], hint=hint)
-            )
+            problems.append(Problem("missing_param", message, param.place, expected=TYPE_WORDS[param.type], hint=hint))
         else:
             values[name] = param.default
     return MappingProxyType(values), tuple(problems)
@@ -98,9 +96,7 @@ def load_params_file(
         return {}, error.problems
     file = os.fspath(path)
     is_yaml = file.lower().endswith((".yaml", ".yml"))
-    given, problems = read_document(
-        data, read_mapping, file=file, format="yaml" if is_yaml else "auto", limits=limits
-    )
+    given, problems = read_document(data, read_mapping, file=file, format="yaml" if is_yaml else "auto", limits=limits)
     return given or {}, problems
 
 

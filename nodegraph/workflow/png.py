@@ -41,14 +41,10 @@ def workflow_in_picture(path: str | os.PathLike[str], *, limits: Limits = DEFAUL
             workflow = loaded.workflow
             return replace(loaded, workflow=replace(workflow, file=file) if workflow is not None else None)
     hint = "only pictures saved by nodegraph, or by ComfyUI with its metadata, hold one"
-    return Loaded(
-        None, (Problem("no_workflow_in_picture", f"{file} holds no workflow", Place(file), hint=hint),)
-    )
+    return Loaded(None, (Problem("no_workflow_in_picture", f"{file} holds no workflow", Place(file), hint=hint),))
 
 
-def read_text_chunks(
-    picture: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_LIMITS
-) -> dict[str, str]:
+def read_text_chunks(picture: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:
     """The texts of a PNG by keyword; of equal keywords the first counts. Texts together stay below
     `limits.bytes`.
 
@@ -63,9 +59,7 @@ def read_text_chunks(
             return texts_of(stream, file, limits)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ProblemError(
-            Problem("file_unreadable", f"{file} cannot be read: {reason}", Place(file))
-        ) from None
+        raise ProblemError(Problem("file_unreadable", f"{file} cannot be read: {reason}", Place(file))) from None
 
 
 def texts_of(stream: BinaryIO, file: str, limits: Limits) -> dict[str, str]:

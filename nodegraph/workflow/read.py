@@ -184,6 +184,4 @@ def too_large(limits: Limits, place: Place) -> Problem:
 def looks_like_json(text: str) -> bool:
     """Whether a text is JSON rather than YAML, which may begin with a brace too."""
     start = text.lstrip(" \t\r\n")[:1000]
-    return start.startswith("[") or (
-        start.startswith("{") and start[1:].lstrip(" \t\r\n")[:1] in ('"', "}", "")
-    )
+    return start.startswith("[") or (start.startswith("{") and start[1:].lstrip(" \t\r\n")[:1] in ('"', "}", ""))

@@ -126,9 +126,7 @@ def node_schema(specs: list[NodeSpec]) -> Schema:
         then: Schema = {"properties": {"with": {"$ref": f"#/$defs/{pointer(definition(spec))}"}}}
         if any(given.required for given in spec.inputs):
             then["required"] = ["with"]
-        cases.append(
-            {"if": {"required": ["uses"], "properties": {"uses": {"const": spec.name}}}, "then": then}
-        )
+        cases.append({"if": {"required": ["uses"], "properties": {"uses": {"const": spec.name}}}, "then": then})
     schema: Schema = {
         "type": "object",
         "required": ["uses"],

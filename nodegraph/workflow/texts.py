@@ -55,11 +55,7 @@ def api_id_fault(name: str) -> str | None:
 
 def character_name(character: str) -> str:
     """A character for a message; invisible ones by number."""
-    return (
-        f"'{character}'"
-        if character.isprintable() and character != " "
-        else f"the character U+{ord(character):04X}"
-    )
+    return f"'{character}'" if character.isprintable() and character != " " else f"the character U+{ord(character):04X}"
 
 
 def parse_text(text: str) -> str | Ref | Slot | Template | BadReference:
@@ -102,9 +98,7 @@ def bad_reference(text: str, match: re.Match[str]) -> BadReference:
     inside = match["inside"]
     hint = "write ${name}, or $${ for a dollar and a brace"
     if inside is None:
-        return BadReference(
-            text[match.start() : match.start() + 20], "a '${' is not closed by '}' after a name", hint
-        )
+        return BadReference(text[match.start() : match.start() + 20], "a '${' is not closed by '}' after a name", hint)
     piece = match.group()
     last = inside.strip().rpartition(".")[2]
     if inside.strip() == last and NAME.fullmatch(last):

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nodegraph.errors import Problem, ProblemError
-from nodegraph.workflow import scalars
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Slot, Template, Value, Workflow
 from nodegraph.workflow.param_values import type_of
 from nodegraph.workflow.texts import NAME, escape, name_fault, write_text
@@ -17,9 +16,7 @@ Data = Scalar | list["Data"] | dict[str, "Data"]
 
 WIDTH: Final = 100
 # Unquoted, these begin a text in YAML whatever follows; digits and signs are looked at more closely.
-PLAIN: Final = re.compile(
-    r"[A-Za-z_$(./0-9+-][^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]*"
-)
+PLAIN: Final = re.compile(r"[A-Za-z_$(./0-9+-][^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]*")
 NOT_PLAIN: Final = re.compile(r": | #|:$|\s$")
 BRACKETS: Final = re.compile(r"[][{},]")
 # What readers of YAML 1.1 take for a boolean, a number in base 60, a date …
@@ -59,9 +56,7 @@ def to_data(workflow: Workflow) -> dict[str, Data]:
     if workflow.outputs:
         data["outputs"] = {name: value_data(ref, ids) for name, ref in workflow.outputs.items()}
     if workflow.layout:
-        data["layout"] = {
-            ids.get(name, name): [finite(x), finite(y)] for name, (x, y) in workflow.layout.items()
-        }
+        data["layout"] = {ids.get(name, name): [finite(x), finite(y)] for name, (x, y) in workflow.layout.items()}
     return data
 
 
@@ -96,9 +91,7 @@ def param_data(param: Param) -> Data:
     if param.maximum is not None:
         data["max"] = finite(param.maximum)
     if param.choices is not None:
-        data["choices"] = [
-            escape(choice) if isinstance(choice, str) else finite(choice) for choice in param.choices
-        ]
+        data["choices"] = [escape(choice) if isinstance(choice, str) else finite(choice) for choice in param.choices]
     if param.description:
         data["description"] = param.description
     short = data.keys() == {"type", "default"} and param.type == type_of(param.default)
@@ -156,11 +149,7 @@ def entry_lines(head: str, value: Data, indent: int) -> Iterator[str]:
     # one.
     line = f"{head} {flow(value)}"
     one_line = indent > 0 or head == "layout:"
-    if (
-        not isinstance(value, dict | list)
-        or not value
-        or (one_line and is_flat(value) and len(line) <= WIDTH)
-    ):
+    if not isinstance(value, dict | list) or not value or (one_line and is_flat(value) and len(line) <= WIDTH):
         yield line
     elif isinstance(value, dict):
         yield head
@@ -187,9 +176,7 @@ def is_flat(value: dict[str, Data] | list[Data]) -> bool:
 def flow(value: Data) -> str:
     """A value in one line."""
     if isinstance(value, dict):
-        return (
-            "{" + ", ".join(f"{scalar(key, True)}: {flow_inner(item)}" for key, item in value.items()) + "}"
-        )
+        return "{" + ", ".join(f"{scalar(key, True)}: {flow_inner(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(flow_inner(item) for item in value) + "]"
     return scalar(value)
@@ -217,7 +204,6 @@ def scalar(value: Scalar, in_flow: bool = False) -> str:
         and not NOT_PLAIN.search(value)
         and not MISREAD.fullmatch(value)
         and value[:2] not in ("- ", "--", "..")
-        and value not in scalars.WORDS
         and not (in_flow and BRACKETS.search(value))
     )
     return value if is_plain else quoted(value)
@@ -238,9 +224,7 @@ def block_text(text: str, indent: int) -> str | None:
     lines = text.removesuffix("\n").split("\n")
     if len(lines) < 2 or not lines[0] or not lines[-1] or lines[0].startswith((" ", "#")):
         return None
-    if any(line != line.strip() and not line.strip() for line in lines) or any(
-        "\t" in line for line in lines
-    ):
+    if any(line != line.strip() and not line.strip() for line in lines) or any("\t" in line for line in lines):
         return None
     if NEVER_RAW.search(text) or re.search(r"[\x00-\x08\x0b-\x1f]", text):
         return None

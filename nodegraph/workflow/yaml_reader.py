@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 # What the YAML specification calls c-printable; the byte order mark is only allowed in front, where it was
 # removed.
-NOT_PRINTABLE: Final = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+NOT_PRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 QUOTED: Final = frozenset("'\"|>")
 CORE_TAGS: Final = "tag:yaml.org,2002:"
@@ -142,9 +140,7 @@ class Builder:
             raise ProblemError(complaints.text_too_long(len(text), self.limits, self.place()))
         if quoted and not text.isascii() and SURROGATE.search(text):
             # libyaml refuses the escape by itself, PyYAML's parser does not.
-            raise ProblemError(
-                Problem("yaml_syntax", "half of a surrogate pair is not a character", self.place())
-            )
+            raise ProblemError(Problem("yaml_syntax", "half of a surrogate pair is not a character", self.place()))
         frame = self.stack[-1] if self.stack else None
         if frame is not None and not frame.key_ready and type(frame.located.value) is dict:
             self.key(frame, text, plain=not quoted and tag is None)
@@ -236,9 +232,7 @@ class Builder:
         if is_key and not in_key:
             kind = "list" if is_list else "mapping"
             hint = "put a text that begins with '{' or '[' in quotes"
-            self.report.add(
-                "wrong_kind", f"a {kind} cannot be a key; keys are texts", self.place(), hint=hint
-            )
+            self.report.add("wrong_kind", f"a {kind} cannot be a key; keys are texts", self.place(), hint=hint)
         tag: str | None = event.tag
         if tag is not None and tag not in ("!", f"{CORE_TAGS}{'seq' if is_list else 'map'}"):
             self.refuse_tag(tag)
@@ -263,8 +257,7 @@ class Builder:
         if anchored is None:
             inside = any(frame.anchor == name for frame in self.stack)
             self.refuse(
-                f"the alias *{name} "
-                + ("stands inside what it names" if inside else "has no anchor before it"),
+                f"the alias *{name} " + ("stands inside what it names" if inside else "has no anchor before it"),
                 None if inside else "put the text in quotes if no alias is meant",
             )
             anchored = Anchored(Located(UNREADABLE, self.line, self.column), 1, 0)

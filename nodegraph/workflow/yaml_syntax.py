@@ -41,9 +41,7 @@ def syntax_problem(error: Exception, source: Source, last: tuple[int, int]) -> P
     if here == "{" and before.endswith("$"):
         return problem("'${' ends an unquoted text between { and }", place, "put the text in quotes")
     if "cannot start any token" in what:
-        return problem(
-            f"a text cannot begin with '{here}' unless it is quoted", place, "put the text in quotes"
-        )
+        return problem(f"a text cannot begin with '{here}' unless it is quoted", place, "put the text in quotes")
     if "mapping values are not allowed" in what:
         hint = "put a text that contains ': ' in quotes, and check the indentation"
         return problem("a ':' stands where no key can be", place, hint)

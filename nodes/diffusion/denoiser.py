@@ -81,9 +81,9 @@ def unet_denoiser(unet: nn.Module, model_sigmas: ModelSigmas, prediction: Predic
     def denoise(x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
         s = sigma.view(-1, *[1] * (x.ndim - 1))
         scale = (s * s + 1).sqrt()
-        output = unet(
-            (x / scale).to(dtype), sigmas.timestep(sigma), encoder_hidden_states=context, return_dict=False
-        )[0].to(x.dtype)
+        output = unet((x / scale).to(dtype), sigmas.timestep(sigma), encoder_hidden_states=context, return_dict=False)[
+            0
+        ].to(x.dtype)
         if prediction == "v_prediction":
             return x / (scale * scale) - output * (s / scale)
         return x - output * s

@@ -33,8 +33,10 @@ def pick_device(name: str) -> torch.device:
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The number format called `name`; `auto` is float16 on CUDA and float32 elsewhere.
 
-    float32 on a CPU, because few have native bfloat16, and emulating it is slower than float32.
+    float32 on a CPU, because few have native bfloat16, and emulating it is slower than float32. Raises ValueError.
     """
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
+    if name not in DTYPES:
+        raise ValueError(f"there is no number format called {name!r}; use auto, {', '.join(DTYPES)}")
     return DTYPES[name]

@@ -6,6 +6,8 @@ Only safetensors files are read, and nothing is ever fetched: a folder either ho
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,15 @@ WEIGHTS = {
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
 }
-CLASSES = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL"}
+KINDS = {
+    "unet": ("_class_name", "UNet2DConditionModel"),
+    "vae": ("_class_name", "AutoencoderKL"),
+    "text_encoder": ("model_type", "clip_text_model"),
+}
+# Keys by which a folder asks for Python code of its own to be run.
+CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipeline", "custom_pipelines")
+MAX_JSON_BYTES = 32 << 20
+MAX_TRAINING_STEPS = 100_000
 
 
 class UnreadableModel(ValueError):
@@ -37,16 +47,33 @@ class Schedule:
     prediction: str = "epsilon"
 
 
+@dataclass(frozen=True, slots=True)
+class WeightFiles:
+    """The safetensors files of one part of a model; `variant` is what stands between name and suffix (`fp16`)."""
+
+    files: tuple[Path, ...]
+    variant: str | None = None
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises UnreadableModel."""
+    """A JSON object from a file that asks for no code to be run. Raises UnreadableModel."""
     try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise UnreadableModel(f"{path} is too large for a configuration")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UnreadableModel(f"{path} is missing") from error
+    except RecursionError as error:
+        raise UnreadableModel(f"{path} is nested too deeply") from error
     except (OSError, ValueError) as error:
+        if isinstance(error, UnreadableModel):
+            raise
         raise UnreadableModel(f"{path} is not readable JSON ({error})") from error
     if not isinstance(data, dict):
         raise UnreadableModel(f"{path} should hold a JSON object")
+    asked = [key for key in CODE_KEYS if data.get(key)]
+    if asked:
+        raise UnreadableModel(f"{path} asks for code of its own to be run ({asked[0]}), which nodegraph never does")
     return data
 
 
@@ -54,15 +81,89 @@ def check_folder(folder: Path) -> None:
     """Look at what a model folder says it is, before any weights are read. Raises UnreadableModel."""
     if not (folder / "model_index.json").is_file():
         raise UnreadableModel(f"{folder} has no model_index.json, so it is no diffusers folder")
+    index = read_json(folder / "model_index.json")
+    if any(index.get("text_encoder_2") or ()):
+        raise UnreadableModel(f"{folder} is a model with two text encoders, which is not supported")
+    configs: dict[str, dict[str, Any]] = {}
     for part, stem in WEIGHTS.items():
-        config = read_json(folder / part / "config.json")
-        wanted = CLASSES.get(part)
-        if wanted is not None and config.get("_class_name") != wanted:
-            raise UnreadableModel(f"{folder / part} is a {config.get('_class_name')}, not a {wanted}")
-        if not list((folder / part).glob(f"{stem}*.safetensors")):
-            others = sorted(file.name for file in (folder / part).glob("*.bin"))
-            why = f"; {others[0]} may run code when read and is not used" if others else ""
-            raise UnreadableModel(f"{folder / part} has no {stem}.safetensors{why}")
+        configs[part] = config = read_json(folder / part / "config.json")
+        key, wanted = KINDS[part]
+        if config.get(key) != wanted:
+            raise UnreadableModel(f"{folder / part} is a {config.get(key)}, not a {wanted}")
+        for file in weight_files(folder / part, stem).files:
+            check_safetensors(file)
+    check_tokenizer(folder / "tokenizer")
+    _check_fit(folder, configs)
+
+
+def _check_fit(folder: Path, configs: dict[str, dict[str, Any]]) -> None:
+    """Whether the parts belong to one model."""
+    unet, channels = configs["unet"], configs["vae"].get("latent_channels", 4)
+    if (unet.get("in_channels", 4), unet.get("out_channels", 4)) != (channels, channels):
+        raise UnreadableModel(
+            f"{folder}: the UNet takes {unet.get('in_channels')} channels and gives {unet.get('out_channels')}, "
+            f"where the VAE's latents have {channels}"
+        )
+    wanted, given = unet.get("cross_attention_dim"), configs["text_encoder"].get("hidden_size", 512)
+    if isinstance(wanted, int) and wanted != given:
+        raise UnreadableModel(f"{folder}: the UNet wants text of width {wanted}, the text encoder gives {given}")
+
+
+def weight_files(part: Path, stem: str) -> WeightFiles:
+    """The weights in a part's folder: one file, shards named by an index, or half-precision ones.
+
+    Raises UnreadableModel if there are none in safetensors, or an index names files elsewhere.
+    """
+    single, index, half = (part / f"{stem}{end}" for end in (".safetensors", ".safetensors.index.json", ".fp16.safetensors"))
+    if single.is_file():
+        return WeightFiles((single,))
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
+        for name in names:
+            if "/" in name or "\\" in name or not name.endswith(".safetensors") or not (part / name).is_file():
+                raise UnreadableModel(f"{index} names {name!r}, which is no safetensors file beside it")
+        if names:
+            return WeightFiles(tuple(part / name for name in names))
+    if half.is_file():
+        return WeightFiles((half,), "fp16")
+    others = sorted(file.name for file in part.glob("*.bin"))
+    why = f"; {others[0]} may run code when read and is not used" if others else ""
+    raise UnreadableModel(f"{part} has no {stem}.safetensors{why}")
+
+
+def check_safetensors(path: Path) -> None:
+    """Look at a file's header: is it safetensors, and all there? Raises UnreadableModel."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np"):
+            return
+    except (SafetensorError, OSError) as error:
+        if _starts_like_pickle(path):
+            raise UnreadableModel(
+                f"{path} is a pickle under another name; it may run code when read and is not used"
+            ) from error
+        raise UnreadableModel(f"{path} is damaged, cut short, or no safetensors file ({first_line(error)})") from error
+
+
+def _starts_like_pickle(path: Path) -> bool:
+    """Whether a file that is no safetensors begins as pickles, and the zip archives around them, do."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return False
+    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Whether a tokenizer's files are there. Raises UnreadableModel."""
+    present = {name for name in ("tokenizer.json", "vocab.json", "merges.txt") if (folder / name).is_file()}
+    if "tokenizer.json" not in present and not {"vocab.json", "merges.txt"} <= present:
+        raise UnreadableModel(f"{folder} has neither tokenizer.json nor vocab.json and merges.txt")
+    if (folder / "tokenizer_config.json").is_file():
+        read_json(folder / "tokenizer_config.json")
 
 
 def read_schedule(folder: Path) -> Schedule:
@@ -72,9 +173,9 @@ def read_schedule(folder: Path) -> Schedule:
         return Schedule()
     config = read_json(path)
     schedule = Schedule(
-        float(config.get("beta_start", 0.00085)),
-        float(config.get("beta_end", 0.012)),
-        int(config.get("num_train_timesteps", 1000)),
+        _number(path, config, "beta_start", 0.00085),
+        _number(path, config, "beta_end", 0.012),
+        int(_number(path, config, "num_train_timesteps", 1000)),
         str(config.get("beta_schedule", "scaled_linear")),
         str(config.get("prediction_type", "epsilon")),
     )
@@ -82,32 +183,70 @@ def read_schedule(folder: Path) -> Schedule:
         raise UnreadableModel(f"{path}: beta_schedule {schedule.kind!r} is not known")
     if schedule.prediction not in ("epsilon", "v_prediction"):
         raise UnreadableModel(f"{path}: prediction_type {schedule.prediction!r} is not known")
+    if not 0 < schedule.beta_start <= schedule.beta_end < 1:
+        raise UnreadableModel(f"{path}: betas from {schedule.beta_start} to {schedule.beta_end} are no noise schedule")
+    if not 2 <= schedule.steps <= MAX_TRAINING_STEPS:
+        raise UnreadableModel(f"{path}: num_train_timesteps {schedule.steps} is not 2 … {MAX_TRAINING_STEPS}")
     return schedule
 
 
 def read_scaling_factor(folder: Path) -> float:
-    """What latents are multiplied by on the way into the UNet."""
-    return float(read_json(folder / "vae" / "config.json").get("scaling_factor", 0.18215))
+    """What latents are multiplied by on the way into the UNet. Raises UnreadableModel."""
+    path = folder / "vae" / "config.json"
+    scale = _number(path, read_json(path), "scaling_factor", 0.18215)
+    if scale <= 0:
+        raise UnreadableModel(f"{path}: scaling_factor {scale} is not above 0")
+    return scale
+
+
+def _number(path: Path, config: dict[str, Any], key: str, default: float) -> float:
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UnreadableModel(f"{path}: {key} should be a number, not {value!r:.60}")
+    return float(value)
 
 
 def load_part(folder: Path, part: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """One module of a model folder, in evaluation mode: `unet`, `vae` or `text_encoder`.
 
-    Raises UnreadableModel when its files do not fit together.
+    Every weight comes from the folder's files: raises UnreadableModel when one is missing or has another shape.
     """
     import torch
 
     quiet_libraries()
-    # diffusers would ask for the package accelerate otherwise; transformers has no such option.
-    extra = {"low_cpu_mem_usage": False} if part in CLASSES else {}
+    found = weight_files(folder / part, WEIGHTS[part])
+    diffusers_part = KINDS[part][0] == "_class_name"
+    # diffusers would ask for the package accelerate otherwise. transformers lets a config name an implementation of
+    # attention that is fetched, unless one is named here.
+    extra: dict[str, Any] = {"low_cpu_mem_usage": False} if diffusers_part else {"attn_implementation": "sdpa"}
     try:
-        module: nn.Module = _model_class(part).from_pretrained(
-            str(folder), subfolder=part, local_files_only=True, use_safetensors=True, torch_dtype=dtype, **extra
-        )
+        with torch.random.fork_rng(devices=[]):  # modules draw numbers for weights that are then overwritten
+            module, info = _model_class(part).from_pretrained(
+                str(folder),
+                subfolder=part,
+                local_files_only=True,
+                use_safetensors=True,
+                variant=found.variant,
+                torch_dtype=dtype,
+                output_loading_info=True,
+                **extra,
+            )
     except Exception as error:
         raise UnreadableModel(f"{folder / part} cannot be loaded: {first_line(error)}") from error
+    _check_complete(folder / part, info)
     module = module.to(device).eval().requires_grad_(False)
-    return module.to(memory_format=torch.channels_last) if part in CLASSES else module
+    if diffusers_part:
+        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (its stubs lack this form)
+    return module
+
+
+def _check_complete(part: Path, info: Mapping[str, Any]) -> None:
+    """Raise UnreadableModel for weights that a library would leave random, with a warning at most."""
+    for key, what in (("missing_keys", "are missing"), ("mismatched_keys", "have another shape than config.json says")):
+        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info.get(key) or ())
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise UnreadableModel(f"{part}: weights {what}: {', '.join(names[:3])}{more}")
 
 
 def _model_class(part: str) -> Any:
@@ -129,10 +268,15 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 
     quiet_libraries()
+    check_tokenizer(folder / "tokenizer")
     try:
-        return CLIPTokenizer.from_pretrained(str(folder), subfolder="tokenizer", local_files_only=True)
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), subfolder="tokenizer", local_files_only=True)
     except Exception as error:
         raise UnreadableModel(f"{folder / 'tokenizer'} cannot be loaded: {first_line(error)}") from error
+    known = read_json(folder / "text_encoder" / "config.json").get("vocab_size", 49408)
+    if max(tokenizer.get_vocab().values()) >= known:
+        raise UnreadableModel(f"{folder / 'tokenizer'} has more tokens than the text encoder's {known}")
+    return tokenizer
 
 
 def quiet_libraries() -> None:

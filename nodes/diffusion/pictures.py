@@ -35,7 +35,9 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UnusablePicture(f"{path.name} has {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}")
+                raise UnusablePicture(
+                    f"{path.name} has {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}"
+                )
             frames = [_read_frame(frame) for frame in ImageSequence.Iterator(image)]
     except UnidentifiedImageError as error:
         raise UnusablePicture(f"{path.name} is not a picture of a known format") from error
@@ -107,7 +109,9 @@ def write_png(image: Image.Image, root: Path, prefix: str, texts: Mapping[str, s
     stem = prefix.rsplit("/", 1)[-1]
     folder.mkdir(parents=True, exist_ok=True)
     if not folder.resolve().is_relative_to(root.resolve()):
-        raise UnusablePicture(f"the file name prefix {prefix[:80]!r} leads out of the output folder through a link")
+        raise UnusablePicture(
+            f"the file name prefix {prefix[:80]!r} leads out of the output folder through a link"
+        )
     info = PngInfo()
     for name, text in texts.items():
         info.add_itxt(name, text) if not text.isascii() else info.add_text(name, text)

@@ -28,9 +28,7 @@ class LatentRGB:
 
 
 SD15_PREVIEW = LatentRGB(
-    torch.tensor(
-        [[0.298, 0.207, 0.208], [0.187, 0.286, 0.173], [-0.158, 0.189, 0.264], [-0.184, -0.271, -0.473]]
-    ),
+    torch.tensor([[0.298, 0.207, 0.208], [0.187, 0.286, 0.173], [-0.158, 0.189, 0.264], [-0.184, -0.271, -0.473]]),
     torch.zeros(3),
 )
 """For Stable Diffusion 1.x, as found by Kevin Turner ("Decoding latents to RGB without upscaling", 2022)."""
@@ -39,9 +37,7 @@ SD15_PREVIEW = LatentRGB(
 def _smooth_latents(channels: int, count: int, size: int) -> Tensor:
     """Fixed noise [count, channels, size, size] of several coarsenesses, as pictures are mostly smooth."""
     fields = [
-        functional.interpolate(
-            initial_noise(level, (count, channels, side, side)), size=(size, size), mode="bilinear"
-        )
+        functional.interpolate(initial_noise(level, (count, channels, side, side)), size=(size, size), mode="bilinear")
         for level, side in enumerate((size, max(size // 4, 1), max(size // 8, 1)))
     ]
     field = torch.stack(fields).sum(dim=0)

@@ -148,8 +148,6 @@ def encode(
     return hidden.reshape(1, -1, hidden.shape[-1]), pooled[:1]
 
 
-def encode_prompt(
-    text: str, tokenizer: Any, text_model: Any, clip_skip: int | None = None
-) -> tuple[Tensor, Tensor]:
+def encode_prompt(text: str, tokenizer: Any, text_model: Any, clip_skip: int | None = None) -> tuple[Tensor, Tensor]:
     """(cond [1, 77 * chunks, D], pooled [1, D]) of a prompt: `tokenize`, then `encode`."""
     return encode(tokenize(text, tokenizer), text_model, clip_skip, empty=tokenize("", tokenizer)[0])

@@ -57,7 +57,7 @@ def lanczos(samples: Tensor, width: int, height: int) -> Tensor:
 
 
 def slerp(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """Spherical interpolation of vectors [..., C], lengths linearly; parallel and opposite ones plainly (Shoemake 1985)."""
+    """Interpolate vectors [..., C] along the sphere, their lengths linearly (Shoemake 1985); parallel ones plainly."""
     norm_a, norm_b = first.norm(dim=-1, keepdim=True), second.norm(dim=-1, keepdim=True)
     unit_a = torch.where(norm_a > 0, first / norm_a, torch.zeros_like(first))
     unit_b = torch.where(norm_b > 0, second / norm_b, torch.zeros_like(second))

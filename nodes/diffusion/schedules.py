@@ -75,9 +75,7 @@ def beta(model: ModelSigmas, steps: int, alpha: float = 0.6, beta: float = 0.6) 
     from scipy.stats import beta as beta_distribution  # half a second to import, for this schedule only
 
     quantiles = 1 - torch.arange(steps, dtype=torch.float64) / steps
-    timesteps = torch.from_numpy(beta_distribution.ppf(quantiles.numpy(), alpha, beta)) * (
-        len(model.table) - 1
-    )
+    timesteps = torch.from_numpy(beta_distribution.ppf(quantiles.numpy(), alpha, beta)) * (len(model.table) - 1)
     return _to_zero(model.table[timesteps.round().long().unique_consecutive()])
 
 
@@ -115,9 +113,7 @@ SCHEDULES: dict[str, Schedule] = {
 """Every schedule by the name that workflows use."""
 
 
-def schedule(
-    name: str, model_sigmas: ModelSigmas, steps: int, denoise: float = 1.0, sampler_name: str = ""
-) -> Tensor:
+def schedule(name: str, model_sigmas: ModelSigmas, steps: int, denoise: float = 1.0, sampler_name: str = "") -> Tensor:
     """The sigmas that a sampler runs through: `steps` + 1 of them as a rule, float32, descending, the last 0.
 
     `denoise` below 1 asks for a schedule of int(steps / denoise) steps and takes its last `steps` + 1 sigmas;
@@ -132,9 +128,7 @@ def schedule(
         return torch.empty(0)
     total = steps if denoise > 0.9999 else int(steps / denoise)
     if total > MAX_STEPS:
-        raise ValueError(
-            f"{steps} steps at denoise {denoise} need a schedule of {total}, more than {MAX_STEPS}"
-        )
+        raise ValueError(f"{steps} steps at denoise {denoise} need a schedule of {total}, more than {MAX_STEPS}")
     if sampler_name in DROP_PENULTIMATE:
         sigmas = SCHEDULES[name](model_sigmas, total + 1)
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])

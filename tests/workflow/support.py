@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+
 from nodegraph.errors import Problem
 from nodegraph.workflow.document import Loaded, NodeEntry, Value, Workflow
 from nodegraph.workflow.read import load_text
@@ -48,3 +51,13 @@ def node_with(inputs: str) -> NodeEntry:
 def value_of(scalar: str) -> Value:
     """What an input gets from a YAML scalar."""
     return node_with(f"\n      x: {scalar}").inputs["x"]
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The most memory that Python objects took while `work` ran."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

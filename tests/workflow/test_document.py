@@ -64,6 +64,7 @@ def test_every_place_points_at_its_token() -> None:
             assert at.line is not None
             assert at.column is not None
             assert key_at.column is not None
+            assert at.text is not None
             source = EXAMPLE.splitlines()
             assert source[at.line - 1] == at.text
             assert at.text[key_at.column - 1 :].startswith(f"{name}:")
@@ -113,8 +114,10 @@ def test_what_a_dollar_means(written: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("written", "piece"),
-    [("${", "${"), ("a ${b", "${b"), ("${}", "${}"), ("${ b }", "${ b }"), ("${b.c}", "${b.c}"), ("x ${params.b}", "${params.b}"),
-     ("${5}", "${5}"), ("${a b}", "${a b}"), ("${a${b}}", "${a"), ("${__proto__ }", "${__proto__ }"), ("${é}", "${é}")],
+    [("${", "${"), ("a ${b", "${b"), ("${}", "${}"), ("${ b }", "${ b }"), ("${b.c}", "${b.c}"),
+     ("x ${params.b}", "${params.b}"),
+     ("${5}", "${5}"), ("${a b}", "${a b}"), ("${a${b}}", "${a"), ("${__proto__ }", "${__proto__ }"),
+     ("${é}", "${é}")],
 )  # fmt: skip
 def test_a_brace_after_a_dollar_must_hold_a_name(written: str, piece: str) -> None:
     loaded = read(f'{HEAD}    with: {{ok: 1, x: "{written}"}}\n')
@@ -133,7 +136,8 @@ def test_a_bad_reference_inside_a_list() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["__proto__", "constructor", "prototype", "", "a.b", "a/b", "a b", "a$b", "1a", "-a", "é", "a\u202eb", "a\\0b", "x" * 65,
+    ["__proto__", "constructor", "prototype", "", "a.b", "a/b", "a b", "a$b", "1a", "-a", "é", "a\u202eb",
+     "a\\0b", "x" * 65,
      "x" * 1000, "a\\n", "../a", "<img src=x onerror=alert(1)>", "\u200bname"],
 )  # fmt: skip
 @pytest.mark.parametrize("where", ["nodes", "params", "outputs"])
@@ -155,9 +159,7 @@ def test_names_that_can(name: str) -> None:
 
 
 def test_a_name_of_ten_kilobytes() -> None:
-    assert (
-        only(read('{"nodegraph": 1, "nodes": {"' + "x" * 10_000 + '": {"uses": "X"}}}')).code == "too_large"
-    )
+    assert only(read('{"nodegraph": 1, "nodes": {"' + "x" * 10_000 + '": {"uses": "X"}}}')).code == "too_large"
 
 
 def test_parameters_and_nodes_share_their_names() -> None:
@@ -238,8 +240,10 @@ nodes: {}
 """
     loaded = read(text)
     assert [(p.code, p.place.line) for p in loaded.problems] == [
-        ("unknown_key", 2), ("bad_param", 4), ("bad_name", 5), ("bad_number", 9), ("duplicate_key", 9), ("bad_reference", 9),
-        ("unsupported_yaml", 9), ("unknown_key", 10), ("missing_key", 11), ("bad_name", 12), ("wrong_kind", 12),
+        ("unknown_key", 2), ("bad_param", 4), ("bad_name", 5), ("bad_number", 9), ("duplicate_key", 9),
+        ("bad_reference", 9),
+        ("unsupported_yaml", 9), ("unknown_key", 10), ("missing_key", 11), ("bad_name", 12),
+        ("wrong_kind", 12),
         ("name_taken", 13), ("wrong_kind", 14), ("duplicate_key", 15),
     ]  # fmt: skip
     assert loaded.workflow is not None

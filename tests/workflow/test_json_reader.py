@@ -57,9 +57,7 @@ def test_duplicate_keys() -> None:
 
 @pytest.mark.parametrize("escape", ["\\ud800", "a\\udfff", "\\udf1f\\ud83c"])
 def test_half_a_surrogate_pair(escape: str) -> None:
-    problem = only(
-        read(f'{{"nodegraph": 1, "nodes": {{"a": {{"uses": "X", "with": {{"x": "{escape}"}}}}}}}}')
-    )
+    problem = only(read(f'{{"nodegraph": 1, "nodes": {{"a": {{"uses": "X", "with": {{"x": "{escape}"}}}}}}}}'))
     assert problem.code == "json_syntax"
     assert pointed_at(problem).startswith(f'"{escape}')
 

@@ -10,9 +10,7 @@ from tests.workflow.support import HEAD, codes, only, read
 
 
 @pytest.mark.usefixtures("parser")
-@pytest.mark.parametrize(
-    "text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, "a: " + "[" * 10_000 + "]" * 10_000]
-)
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, "a: " + "[" * 10_000 + "]" * 10_000])
 def test_deeply_nested_yaml(text: str) -> None:
     problem = only(load_text(text, format="yaml"))
     assert problem.code == "nested_too_deep"
@@ -24,9 +22,7 @@ def test_deeply_nested_keys() -> None:
     assert codes(load_text("? " * 10_000, format="yaml")) == ["wrong_kind", "nested_too_deep"]
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 200_000, '{"a":' * 200_000, "[" * 10_000 + "]" * 10_000, '[{"a":' * 5_000]
-)
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "[" * 10_000 + "]" * 10_000, '[{"a":' * 5_000])
 def test_deeply_nested_json(text: str) -> None:
     problem = only(load_text(text, format="json"))
     assert problem.code == "nested_too_deep"

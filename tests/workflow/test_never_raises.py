@@ -13,9 +13,12 @@ from tests.workflow.test_document import EXAMPLE
 from tests.workflow.test_json_reader import DOCUMENT
 
 PIECES = [
-    *"{}[]:,-?&*!|>'\"%@`#$~<=\n\t\r \\0123.eE+_", "a", "nodes", "nodegraph: 1\n", "params:", "\n  ", "\n    ", "uses: X", "with: {", "${",
-    "&a ", "*a", "<<: ", "!!int ", "!!python/x ", "---\n", "...\n", "%YAML 1.1\n", "%TAG ! x\n", '"', '"nodes": {', "null", "NaN", "1e999",
-    "\\u", "\\ud800", "\ud800", "\0", "\u2028", "\x85", "\ufeff", "é", "🌟", "class_type", "inputs", "[1, 2]", "layout: ", "outputs: ", "|2\n", ">-\n",
+    *"{}[]:,-?&*!|>'\"%@`#$~<=\n\t\r \\0123.eE+_", "a", "nodes", "nodegraph: 1\n", "params:", "\n  ",
+    "\n    ", "uses: X", "with: {", "${",
+    "&a ", "*a", "<<: ", "!!int ", "!!python/x ", "---\n", "...\n", "%YAML 1.1\n", "%TAG ! x\n", '"',
+    '"nodes": {', "null", "NaN", "1e999",
+    "\\u", "\\ud800", "\ud800", "\0", "\u2028", "\x85", "\ufeff", "é", "🌟", "class_type", "inputs",
+    "[1, 2]", "layout: ", "outputs: ", "|2\n", ">-\n",
 ]  # fmt: skip
 soup = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 SETTINGS = settings(
@@ -62,9 +65,7 @@ def test_damaged_documents(document: str, start: int, length: int, instead: str)
 
 @SETTINGS
 @given(st.binary(max_size=80), st.integers(0, 200), st.integers(0, 20))
-def test_damaged_pictures(
-    tmp_path_factory: pytest.TempPathFactory, noise: bytes, start: int, length: int
-) -> None:
+def test_damaged_pictures(tmp_path_factory: pytest.TempPathFactory, noise: bytes, start: int, length: int) -> None:
     from tests.workflow.test_png import PROMPT, picture
 
     data = picture(("prompt", PROMPT, True))

@@ -21,8 +21,10 @@ def param(line: str) -> Param:
 
 @pytest.mark.parametrize(
     ("written", "type_", "default"),
-    [("7", "INT", 7), ("7.0", "FLOAT", 7.0), ("1e3", "FLOAT", 1000.0), ("true", "BOOLEAN", True), ("on", "STRING", "on"),
-     ("a text", "STRING", "a text"), ('"7"', "STRING", "7"), ("", "ANY", None), ("costs $$5", "STRING", "costs $5"),
+    [("7", "INT", 7), ("7.0", "FLOAT", 7.0), ("1e3", "FLOAT", 1000.0), ("true", "BOOLEAN", True), ("on",
+     "STRING", "on"),
+     ("a text", "STRING", "a text"), ('"7"', "STRING", "7"), ("", "ANY", None), ("costs $$5", "STRING",
+     "costs $5"),
      ("costs $5", "STRING", "costs $5")],
 )  # fmt: skip
 def test_the_short_form(written: str, type_: str, default: Scalar) -> None:
@@ -47,8 +49,10 @@ def test_seeds_keep_all_their_digits() -> None:
 
 @pytest.mark.parametrize(
     ("written", "type_", "required"),
-    [("{default: 7}", "INT", False), ("{choices: [a, b]}", "STRING", True), ("{min: 0}", "INT", True), ("{max: 0.5}", "FLOAT", True),
-     ("{description: free}", "ANY", True), ("{}", "ANY", True), ("{type: STRING}", "STRING", True), ("{default: null}", "ANY", False)],
+    [("{default: 7}", "INT", False), ("{choices: [a, b]}", "STRING", True), ("{min: 0}", "INT", True),
+     ("{max: 0.5}", "FLOAT", True),
+     ("{description: free}", "ANY", True), ("{}", "ANY", True), ("{type: STRING}", "STRING", True),
+     ("{default: null}", "ANY", False)],
 )  # fmt: skip
 def test_what_the_long_form_leaves_out(written: str, type_: str, required: bool) -> None:
     assert (param(f"x: {written}").type, param(f"x: {written}").required) == (type_, required)
@@ -116,9 +120,12 @@ DECLARED = workflow_of(
 
 @pytest.mark.parametrize(
     ("assignment", "value"),
-    [("prompt=a red star", "a red star"), ("prompt=", ""), ("prompt=7", "7"), ("prompt=a=b", "a=b"), ("prompt=$x ${y} $$", "$x ${y} $$"),
-     ("seed=5", 5), ("seed=18446744073709551615", 2**64 - 1), ("seed=0x10", 16), ("cfg=7", 7.0), ("cfg=1e-3", 1e-3),
-     ("fast=true", True), ("fast=FALSE", False), ("sampler=heun", "heun"), ("size=128", 128), ("free=7", 7), ("free=on", "on"),
+    [("prompt=a red star", "a red star"), ("prompt=", ""), ("prompt=7", "7"), ("prompt=a=b", "a=b"),
+     ("prompt=$x ${y} $$", "$x ${y} $$"),
+     ("seed=5", 5), ("seed=18446744073709551615", 2**64 - 1), ("seed=0x10", 16), ("cfg=7", 7.0),
+     ("cfg=1e-3", 1e-3),
+     ("fast=true", True), ("fast=FALSE", False), ("sampler=heun", "heun"), ("size=128", 128),
+     ("free=7", 7), ("free=on", "on"),
      ("free=null", None), ("free=", None)],
 )  # fmt: skip
 def test_texts_are_read_by_the_type_of_their_parameter(assignment: str, value: Scalar) -> None:
@@ -161,6 +168,12 @@ def test_texts_that_do_not_fit(assignment: str, code: str, words: str) -> None:
     assert len(problem.describe()) < 400
 
 
+def test_one_is_not_true_among_choices() -> None:
+    workflow = workflow_of(declare("x: {type: ANY, default: 1, choices: [1, 0]}"))
+    assert [problem.code for problem in parse_overrides(workflow, ["x=true"])[1]] == ["not_a_choice"]
+    assert [problem.code for problem in parse_overrides(workflow, ["x=0.0"])[1]] == ["not_a_choice"]
+
+
 def test_the_command_line_wins_over_the_file_and_the_last_over_the_first() -> None:
     values, problems = parse_overrides(DECLARED, ["seed=1", "seed=2"], {"seed": 3, "cfg": 5})
     assert (dict(values), problems) == ({"seed": 2, "cfg": 5.0}, ())
@@ -170,7 +183,8 @@ def test_every_parameter_gets_a_value() -> None:
     values, problems = resolve_params(DECLARED, {"needed": "x", "seed": 9})
     assert problems == ()
     assert values == {
-        "prompt": "a star", "seed": 9, "cfg": 4.0, "fast": False, "sampler": "euler", "size": 64, "free": None, "needed": "x",
+        "prompt": "a star", "seed": 9, "cfg": 4.0, "fast": False, "sampler": "euler",
+        "size": 64, "free": None, "needed": "x",
     }  # fmt: skip
 
 
@@ -227,12 +241,11 @@ def test_mistakes_in_parameter_files_have_places(tmp_path: pathlib.Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("- a\n", "wrong_kind"), ("a: [", "yaml_syntax"), ("", "not_a_workflow"), (b"\xff\xfea\0", "bad_encoding"), ("[" * 1000, "nested_too_deep"),
+    [("- a\n", "wrong_kind"), ("a: [", "yaml_syntax"), ("", "not_a_workflow"), (b"\xff\xfea\0",
+     "bad_encoding"), ("[" * 1000, "nested_too_deep"),
      ("a: !!python/object/apply:os.system [x]", "unsupported_yaml")],
 )  # fmt: skip
-def test_parameter_files_are_read_as_safely_as_workflows(
-    tmp_path: pathlib.Path, text: str | bytes, code: str
-) -> None:
+def test_parameter_files_are_read_as_safely_as_workflows(tmp_path: pathlib.Path, text: str | bytes, code: str) -> None:
     given, problems = load_params_file(write(tmp_path, text))
     assert code in [problem.code for problem in problems]
     assert given == {}

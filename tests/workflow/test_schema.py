@@ -32,7 +32,7 @@ def Load(name: Annotated[str, Choices(lambda roots: ["tiny"])]) -> Loaded:
     raise NotImplementedError
 
 
-@node(category="test", name="Sample (a/b~c)")
+@node(category="test", name="Sample (a/b c)")
 def Sample(
     model: Model,  # type: ignore[valid-type]
     seed: Seed = 0,
@@ -73,18 +73,18 @@ nodes:
   model: {uses: Load, with: {name: tiny}}
   nothing: {uses: Nothing}
   nothing_too: {uses: Nothing, with: {}}
-  plain: {uses: Sample (a/b~c), with: {model: $model.model}}
+  plain: {uses: Sample (a/b c), with: {model: $model.model}}
   full:
-    uses: Sample (a/b~c)
+    uses: Sample (a/b c)
     title: A title
     note: A note
     cache: "off"
-    with: {model: $plain, seed: 18446744073709551615, steps: $steps, cfg: 4, sampler: heun, fast: true, note: "${prompt}!",
-           extra: [1, {a: $b}], either: text, mask: null, limit: 3}
+    with: {model: $plain, seed: 18446744073709551615, steps: $steps, cfg: 4, sampler: heun, fast: true,
+           note: "${prompt}!", extra: [1, {a: $b}], either: text, mask: null, limit: 3}
   linked:
-    uses: Sample (a/b~c)
+    uses: Sample (a/b c)
     with: {model: $model.0, sampler: $sampler, fast: $a.b, cfg: 0.5, seed: $seed, limit: null}
-  filled: {uses: Sample (a/b~c), with: {model: $plain, sampler: "${a}er"}}
+  filled: {uses: Sample (a/b c), with: {model: $plain, sampler: "${a}er"}}
 outputs: {image: $full.model}
 layout: {model: [0, 0.5]}
 """
@@ -149,8 +149,8 @@ def test_a_mistake_is_seen(old: str, new: str) -> None:
 
 def test_what_editors_show() -> None:
     definitions = SCHEMA["$defs"]
-    assert definitions["node"]["properties"]["uses"]["enum"] == ["Load", "Nothing", "Sample (a/b~c)"]
-    inputs = definitions["inputs:Sample (a/b~c)"]
+    assert definitions["node"]["properties"]["uses"]["enum"] == ["Load", "Nothing", "Sample (a/b c)"]
+    inputs = definitions["inputs:Sample (a/b c)"]
     assert inputs["properties"]["steps"]["description"] == "How many steps (INT)"
     assert inputs["properties"]["steps"]["default"] == 20
     assert inputs["properties"]["sampler"]["anyOf"][0] == {"enum": ["euler", "heun"]}

@@ -42,16 +42,21 @@ def without_places(workflow: Workflow) -> Workflow:
 
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,12}", fullmatch=True)
-# What YAML is known to misread stands beside arbitrary text.
+# What YAML is known to misread, and texts of several lines of which not all can be blocks.
+AWKWARD = [
+    "on", "no", "yes", "y", "~", "null", "true", "1:30", "010", "0x1F", "1e3", "1_000", "2026-11-22", ".5",
+    "-", "- a", "---", "...", "a: b", "a #b", "a:", " a", "a ", "", "=", "<<", "a\n", "a\n\nb", "\n",
+    "a\n b\n\n", "1.", "+1", ".inf", ".nan", "-.5", "$a", "${a}", "$$", "a\n  \nb", "# x\ny", "0b1", "12e03",
+    "!x", "2001-12-14t21:59:43.10-05:00", "Null", "OFF", "a\n\n", "a\nb\n\n", "a\n  ", "a\n  \n",
+    "a\n  \nb\n", " a\nb", "\na\nb", "\ta\nb", "a\n\tb", "a\r\nb", "a\x00\nb", "a\n# b\n", "- a\n- b",
+    "'a'\nb", "a\u2028\nb", "a \nb", "a\n\n\nb", "%a\nb", "---\na", "a\n---\nb", "a\n...\nb", "{a\nb",
+    "x" * 300 + "\ny",
+]  # fmt: skip
 texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.text(st.sampled_from(list("$ {}[]:,#&*!|>'\"%@`-?\\\n\t\r x1.~=<_\x85\u2028\ufeff\x00\x7f🌟")), max_size=12),
-    st.sampled_from(
-        ["on", "no", "yes", "y", "~", "null", "true", "1:30", "010", "0x1F", "1e3", "1_000", "2026-11-22", ".5", "-", "- a", "---",
-         "...", "a: b", "a #b", "a:", " a", "a ", "", "=", "<<", "a\n", "a\n\nb", "\n", "a\n b\n\n", "1.", "+1", ".inf", ".nan", "-.5",
-         "$a", "${a}", "$$", "a\n  \nb", "# x\ny", "0b1", "12e03", "!x", "2001-12-14t21:59:43.10-05:00", "Null", "OFF"]
-    ),
-)  # fmt: skip
+    st.sampled_from(AWKWARD),
+)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 integers = st.integers(-(2**63), 2**64 - 1)
 scalars = st.one_of(st.none(), st.booleans(), integers, floats, texts)
@@ -95,9 +100,8 @@ def params(draw: st.DrawFn) -> Param:
         return Param(name, kind, None if required else value, required, low, high, None, description)  # type: ignore[arg-type]
     default = draw({"STRING": texts, "BOOLEAN": st.booleans(), "ANY": scalars}[kind])
     choices = tuple(draw(st.lists(texts, max_size=2))) if kind == "STRING" else ()
-    return Param(
-        name, kind, None if required else default, required, None, None, (*choices, default) if choices else None, description  # type: ignore[arg-type]
-    )  # fmt: skip
+    offered = (*choices, default) if choices else None
+    return Param(name, kind, None if required else default, required, None, None, offered, description)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -119,15 +123,16 @@ def workflows(draw: st.DrawFn) -> Workflow:
         nodes=MappingProxyType(nodes),
         params=MappingProxyType({param.name: param for param in declared}),
         outputs=MappingProxyType(draw(st.dictionaries(names, references, max_size=2))),
-        layout=MappingProxyType(
-            draw(st.dictionaries(names, st.tuples(integers | floats, floats), max_size=3))
-        ),
+        layout=MappingProxyType(draw(st.dictionaries(names, st.tuples(integers | floats, floats), max_size=3))),
         name=draw(st.none() | texts),
         description=draw(texts),
     )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.usefixtures("parser")
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(workflows())
 def test_what_was_written_reads_back(workflow: Workflow) -> None:
     for text, format_ in ((dump_yaml(workflow), "yaml"), (dump_json(workflow), "json")):
@@ -147,6 +152,21 @@ def test_readers_of_yaml_1_1_read_the_same(inputs: dict[str, str | float | bool 
     read_inputs = document["nodes"]["a"].get("with", {})
     assert read_inputs == plain
     assert repr(read_inputs) == repr(plain)
+
+
+@pytest.mark.usefixtures("parser")
+@pytest.mark.parametrize("text", AWKWARD)
+def test_awkward_texts_read_back_wherever_they_stand(text: str) -> None:
+    value = MappingProxyType({text: text, "list": (text, (text,)), "one": MappingProxyType({text: text})})
+    node = NodeEntry("a", "X", MappingProxyType({text: text, "deep": value}), text, text)
+    param = Param("p", "STRING", text, choices=(text, "x"), description=text)
+    last = NodeEntry("b", "X", MappingProxyType({"last": text}))
+    workflow = Workflow({"a": node, "b": last}, {"p": param}, name=text, description=text)
+    for written, format_ in ((dump_yaml(workflow), "yaml"), (dump_json(workflow), "json")):
+        loaded = load_text(written, format=format_)  # type: ignore[arg-type]
+        assert codes(loaded) == [], written
+        assert loaded.workflow is not None
+        assert without_places(loaded.workflow) == workflow, written
 
 
 def test_how_it_looks() -> None:

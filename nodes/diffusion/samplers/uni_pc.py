@@ -48,9 +48,7 @@ def _advance(
     h = math.log(sigma / sigma_next)
     b_of_h = -h if b_is_h else math.expm1(-h)
     ratios = [math.log(sigma / past_sigma) / h for past_sigma, _ in past]
-    slopes = [
-        (past_denoised - denoised) / ratio for ratio, (_, past_denoised) in zip(ratios, past, strict=True)
-    ]
+    slopes = [(past_denoised - denoised) / ratio for ratio, (_, past_denoised) in zip(ratios, past, strict=True)]
     linear = sigma_next / sigma * x + (1 - sigma_next / sigma) * denoised
 
     predicted = linear
@@ -99,9 +97,7 @@ def sample_uni_pc(
         callback(Step(i, steps, sigma, x, denoised))
         order = min(highest, i + 1, steps - i)
         history = [(sigma, denoised), *history][:highest]
-        x, denoised = _advance(
-            model, x, history[:order], sigma_next, b_is_h=variant == "bh1", correct=i < steps - 1
-        )
+        x, denoised = _advance(model, x, history[:order], sigma_next, b_is_h=variant == "bh1", correct=i < steps - 1)
     return x
 
 

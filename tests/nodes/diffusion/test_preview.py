@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,16 +15,16 @@ IDENTITY = LatentRGB(torch.eye(4)[:, :3].clone(), torch.zeros(3))
 def vae():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = AutoencoderKL(
-            block_out_channels=(8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            latent_channels=4,
-            norm_num_groups=4,
-            layers_per_block=1,
-            scaling_factor=0.5,
-        )
-    return model.eval()
+        config: dict[str, Any] = {
+            "block_out_channels": (8, 8),
+            "down_block_types": ("DownEncoderBlock2D",) * 2,
+            "up_block_types": ("UpDecoderBlock2D",) * 2,
+            "latent_channels": 4,
+            "norm_num_groups": 4,
+            "layers_per_block": 1,
+            "scaling_factor": 0.5,
+        }
+        return AutoencoderKL(**config).eval()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def clip_tokenizer(tmp_path_factory):
     from transformers import CLIPTokenizer
 
     letters = [*"abcdefghijklmnopqrstuvwxyz,()"]
-    merges = [("c", "a"), ("ca", "t</w>"), ("d", "o"), ("do", "g</w>")]
+    merges: Any = [("c", "a"), ("ca", "t</w>"), ("d", "o"), ("do", "g</w>")]
     vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges)]
     vocabulary += ["<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(
@@ -93,14 +94,10 @@ def text_model():
 def test_weights(text, segments):
     found = [(segment, weight) for segment, weight in parse_weights(text) if segment]
     assert [segment for segment, _ in found] == [segment for segment, _ in segments if segment]
-    assert [weight for _, weight in found] == pytest.approx(
-        [weight for segment, weight in segments if segment]
-    )
+    assert [weight for _, weight in found] == pytest.approx([weight for segment, weight in segments if segment])
 
 
-plain = st.text(
-    st.characters(exclude_characters="()\\:", exclude_categories=["Co", "Cs"]), min_size=1, max_size=12
-)
+plain = st.text(st.characters(exclude_characters="()\\:", exclude_categories=["Co", "Cs"]), min_size=1, max_size=12)
 
 
 @given(st.text())

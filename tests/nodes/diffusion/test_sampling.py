@@ -211,9 +211,7 @@ def test_the_input_is_left_alone_and_no_gradients_are_kept():
 
 
 def test_independent_noise_draws_another_picture():
-    assert not torch.equal(
-        run(sampler="euler_ancestral"), run(sampler="euler_ancestral", independent_noise=True)
-    )
+    assert not torch.equal(run(sampler="euler_ancestral"), run(sampler="euler_ancestral", independent_noise=True))
     assert torch.equal(run(sampler="euler"), run(sampler="euler", independent_noise=True))
 
 

@@ -46,7 +46,6 @@ def test_spread_of_a_gaussian(name, sd_sigmas):
 def test_more_steps_come_closer(name, sd_sigmas):
     truth = draw(COUNT, seed=5)
     few, many = (
-        sliced_wasserstein(run(name, schedule("karras", sd_sigmas, steps), denoise), truth)
-        for steps in (8, 32)
+        sliced_wasserstein(run(name, schedule("karras", sd_sigmas, steps), denoise), truth) for steps in (8, 32)
     )
     assert many < few * 0.7

@@ -1,5 +1,7 @@
 """What every sampler promises its caller, whatever its method."""
 
+import math
+
 import pytest
 import torch
 
@@ -47,11 +49,35 @@ def test_evaluations_per_step(name, sd_sigmas):
     assert len(calls) == 5 * SAMPLERS[name].evaluations + 1
 
 
+@pytest.mark.parametrize("name", ["dpm_2", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "heun"])
+def test_where_the_second_evaluation_of_a_step_is(name):
+    """Half way in log sigma to where the step goes without its noise; Heun's at the step's end."""
+    seen = []
+
+    def model(x, sigma):
+        seen.append(float(sigma[0]))
+        return denoise(x, sigma)
+
+    run(name, torch.tensor([8.0, 2.0]), model)
+    sigma_down = {"dpm_2_ancestral": 0.5, "dpmpp_2s_ancestral": 0.5}.get(name, 2.0)  # 2 * 2 / 8
+    assert seen[0] == 8
+    assert seen[1:] == [2.0] if name == "heun" else seen[1:] == pytest.approx([math.sqrt(8 * sigma_down)])
+
+
 @EVERY
 def test_a_single_step_gives_the_denoised_picture(name, sd_sigmas):
     sigmas = schedule("karras", sd_sigmas, 1)
     expected = denoise(initial_noise(9, (8, 4)) * 14.6, torch.full((8,), float(sigmas[0])))
     torch.testing.assert_close(run(name, sigmas), expected, rtol=0, atol=5e-3)
+
+
+@EVERY
+def test_the_step_into_sigma_0_takes_the_denoised_picture(name, sd_sigmas):
+    seen = []
+    found = run(name, schedule("karras", sd_sigmas, 6, sampler_name=name), callback=seen.append)
+    # UniPC stops at sigma 0.001 and leaves the last evaluation uncorrected.
+    tolerance = 0.2 if name.startswith("uni_pc") else 1e-5
+    torch.testing.assert_close(found, seen[-1].denoised, rtol=0, atol=tolerance)
 
 
 @EVERY
@@ -80,7 +106,7 @@ def test_the_input_is_not_written_to(name, sd_sigmas):
 
 @EVERY
 def test_items_of_a_batch_are_drawn_apart(name, sd_sigmas):
-    """Fresh noise is drawn for the batch as a whole; with it fixed, a picture does not depend on the others."""
+    """Fresh noise is drawn for a batch as a whole; with it fixed, a picture does not depend on the others."""
 
     def noise(sigma, sigma_next):
         return torch.ones(1, 1)

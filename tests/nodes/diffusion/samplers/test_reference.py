@@ -104,7 +104,6 @@ def test_ddpm_is_the_ancestral_sampler_written_in_other_coordinates(sd_sigmas):
     sigmas = schedule("normal", sd_sigmas, 10)
     x = start(sigmas)
     one, two = (
-        SAMPLERS[name].function(denoise, x, sigmas, noise=ancestral_noise(4, x))
-        for name in ("ddpm", "euler_ancestral")
+        SAMPLERS[name].function(denoise, x, sigmas, noise=ancestral_noise(4, x)) for name in ("ddpm", "euler_ancestral")
     )
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)

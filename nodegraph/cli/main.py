@@ -1,0 +1,104 @@
+"""The command `nodegraph`: reads the command line, calls a command, and turns whatever happens into an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from nodegraph.cli import check, graph, nodes, run, schema, version
+from nodegraph.cli.exit_codes import INTERRUPTED, MISUSED, PIPE_CLOSED, PROBLEMS, exit_codes_help
+from nodegraph.version import VERSION
+
+COMMANDS: Final = (run.COMMAND, check.COMMAND, nodes.COMMAND, schema.COMMAND, graph.COMMAND, version.COMMAND)
+DESCRIPTION: Final = "Run node graphs for image generation."
+EPILOG: Final = f"""\
+examples:
+  nodegraph run hello                     draw a first picture, into ./output
+  nodegraph run hello --set seed=8 --set prompt='a green heart on a pink background'
+  nodegraph check my.yaml                 find all mistakes of a workflow
+  nodegraph nodes KSampler                explain a node
+
+exit codes:
+{exit_codes_help()}
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the program's own) and return the exit code. Never raises."""
+    from nodegraph.cli.terminal import prepare_streams, silence_streams
+
+    prepare_streams()
+    try:
+        code = call(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_streams()
+        return PIPE_CLOSED
+    return code
+
+
+def call(argv: Sequence[str] | None) -> int:
+    """Run a command line; mistakes become messages. Raises BrokenPipeError only."""
+    parser = build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as exit_:  # argparse has said what it has to say
+        return exit_.code if isinstance(exit_.code, int) else MISUSED
+    if arguments.command is None:
+        parser.print_help()
+        return MISUSED
+    command = next(command for command in COMMANDS if command.name == arguments.command)
+    try:
+        return command.call(arguments)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        return explain(error, verbose=arguments.verbose)
+
+
+def explain(error: Exception, *, verbose: bool) -> int:
+    """Tell what ended a command: a user's problems as such, anything else as a mistake of nodegraph's."""
+    from nodegraph.cli.terminal import say, show_problems
+    from nodegraph.errors import ProblemError
+
+    if isinstance(error, ProblemError):
+        show_problems(error.problems)
+        return PROBLEMS
+    if verbose or os.environ.get("NODEGRAPH_DEBUG"):
+        import traceback
+
+        say("".join(traceback.format_exception(error)).rstrip(), stream=sys.stderr)
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    remedy = "please report it" if verbose else "please report it, with what the option -v adds"
+    say(f"nodegraph has made a mistake ({reason}); {remedy}", stream=sys.stderr)
+    return PROBLEMS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="nodegraph",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"nodegraph {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        options = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            epilog=f"exit codes:\n{exit_codes_help()}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_options(options)
+    return parser

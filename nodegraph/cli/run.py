@@ -1,0 +1,133 @@
+"""`nodegraph run`: run a workflow and show how it goes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nodegraph.cli.command import (
+    FILE_HELP,
+    Command,
+    add_folders,
+    add_json,
+    add_params,
+    add_verbose,
+    positive_number,
+)
+from nodegraph.cli.exit_codes import FINE, PROBLEMS
+
+if TYPE_CHECKING:
+    from nodegraph.cli.progress import View
+    from nodegraph.context import CancelToken
+    from nodegraph.errors import Problem
+    from nodegraph.execution.events import Event
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `run`."""
+    parser.add_argument("file", metavar="FILE", help=FILE_HELP)
+    add_params(parser)
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NODE",
+        help="run this node and what it needs, instead of the output nodes (repeatable)",
+    )
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        default=Path("output"),
+        metavar="DIR",
+        help="where pictures are saved (default: output)",
+    )
+    add_folders(parser)
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, … or mps (default: auto, the fastest there is)"
+    )
+    parser.add_argument(
+        "--dtype",
+        default="auto",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        help="the number format of the denoising model (default: auto)",
+    )
+    parser.add_argument("--threads", type=positive_number, metavar="N", help="how many CPU threads torch may use")
+    parser.add_argument("--no-cache", action="store_true", help="run every node, also one whose result is known")
+    add_json(parser, "print events, one JSON object a line, and nothing else on standard output")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only the paths of saved files")
+    add_verbose(parser)
+
+
+def call(arguments: argparse.Namespace) -> int:
+    """Run FILE. The exit code says whether everything that was asked for is there."""
+    from nodegraph.cli.examine import examine
+    from nodegraph.cli.setup import limit_threads, registry_of, settings_of
+    from nodegraph.cli.signals import StopSignals
+    from nodegraph.context import CancelToken
+    from nodegraph.execution.session import Session
+
+    limit_threads(arguments.threads)
+    settings, registry = settings_of(arguments), registry_of(arguments)
+    view = choose_view(arguments)
+    examined = examine(arguments.file, arguments, registry, settings)
+    for problem in [*(pack.problem() for pack in registry.broken), *worth_telling(examined.problems)]:
+        view.problem(problem)
+    if examined.graph is None:
+        return PROBLEMS
+    token = CancelToken()
+    listen = Listener(view, token)
+    with Session(settings, registry) as session, StopSignals(token, view.stopping) as signals:
+        try:
+            result = session.run(examined.graph, only=arguments.only, want=(), on_event=listen, token=token)
+        finally:
+            view.close()
+    if listen.failure is not None:
+        raise listen.failure
+    if signals.exit_code is not None:
+        return signals.exit_code
+    return FINE if result.status == "done" else PROBLEMS
+
+
+def choose_view(arguments: argparse.Namespace) -> View:
+    """How this run is shown: as the options say, with bars only where they can move."""
+    from nodegraph.cli.progress import JsonView, LinesView, QuietView
+    from nodegraph.cli.terminal import is_terminal
+
+    if arguments.json:
+        return JsonView()
+    if arguments.quiet:
+        return QuietView()
+    if is_terminal(sys.stdout):
+        from nodegraph.cli.bars import BarsView
+
+        return BarsView(verbose=arguments.verbose)
+    return LinesView(verbose=arguments.verbose)
+
+
+def worth_telling(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems to tell before a run: that there is nothing to produce, the run says by itself if it is so."""
+    return [problem for problem in problems if problem.code != "no_outputs"]
+
+
+class Listener:
+    """Hands events to a view. When the view cannot show them (its pipe is closed), the run is stopped."""
+
+    def __init__(self, view: View, token: CancelToken) -> None:
+        self.show: Callable[[Event], None] = view.show
+        self.token = token
+        self.failure: Exception | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if self.failure is None:
+            try:
+                self.show(event)
+            except Exception as error:
+                self.failure = error
+                self.token.cancel()
+
+
+COMMAND = Command("run", "run a workflow", add_options, call)

@@ -1,0 +1,98 @@
+"""From options to what a session needs: settings and node types, with folders and devices checked first."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nodegraph.errors import Place, Problem, ProblemError, did_you_mean
+from nodegraph.workflow.read import similar_file
+
+if TYPE_CHECKING:
+    from nodegraph.execution.session import Settings
+    from nodegraph.registry import Registry
+
+DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings that the options ask for. Raises ProblemError for folders and devices that cannot be used."""
+    from nodegraph.execution.session import Settings
+
+    models: list[Path] = arguments.model_dir
+    inputs: list[Path] = arguments.input_dir
+    problems = [*missing_folders("--model-dir", models), *missing_folders("--input-dir", inputs)]
+    given = {name: getattr(arguments, name) for name in ("device", "dtype") if hasattr(arguments, name)}
+    if "device" in given and (problem := bad_device(given["device"])):
+        problems.append(problem)
+    output = Path(getattr(arguments, "output_dir", "output"))
+    if hasattr(arguments, "output_dir") and (problem := unwritable(output)):
+        problems.append(problem)
+    if problems:
+        raise ProblemError(problems)
+    defaults = Settings()
+    return Settings(
+        output=output,
+        inputs=tuple(inputs) or defaults.inputs,
+        models=tuple(models) or defaults.models,
+        reuse=not getattr(arguments, "no_cache", False),
+        **given,
+    )
+
+
+def registry_of(arguments: argparse.Namespace) -> Registry:
+    """The node types of all packs, those of `--nodes` too. Raises ProblemError for a folder that is not there."""
+    from nodegraph.registry import load_registry
+
+    folders: list[Path] = arguments.nodes
+    problems = list(missing_folders("--nodes", folders))
+    if problems:
+        raise ProblemError(problems)
+    return load_registry(folders)
+
+
+def limit_threads(threads: int | None) -> None:
+    """Have torch use `threads` CPU threads. It reads these variables when it is first imported, which is later."""
+    if threads is not None:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+
+
+def missing_folders(option: str, folders: Sequence[Path]) -> list[Problem]:
+    """A problem for each folder that is not there."""
+    return [
+        Problem(
+            "file_not_found",
+            f"{option}: {'this is not a folder' if folder.exists() else 'there is no such folder'}",
+            Place(str(folder)),
+            got=str(folder),
+            hint=similar_file(folder),
+        )
+        for folder in folders
+        if not folder.is_dir()
+    ]
+
+
+def unwritable(folder: Path) -> Problem | None:
+    """Why nothing could be saved below `folder`, told before hours of work rather than after; None if it could."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists() or path.is_symlink())
+    if not nearest.is_dir():
+        reason = f"{nearest} is not a folder"
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        reason = f"{nearest} may not be written to"
+    else:
+        return None
+    message = f"pictures cannot be saved: {reason}"
+    return Problem("cannot_write", message, Place(str(folder)), hint="choose another folder with --output-dir")
+
+
+def bad_device(name: str) -> Problem | None:
+    """What is wrong with the name of a device; whether the machine has it, shows when a model is loaded."""
+    if DEVICE.fullmatch(name):
+        return None
+    hint = did_you_mean(name, ("auto", "cpu", "cuda", "mps")) or "use auto, cpu, cuda, cuda:1 or mps"
+    return Problem("bad_device", f"there is no kind of device called {name!r}", got=name, hint=hint)

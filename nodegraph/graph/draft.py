@@ -1,0 +1,31 @@
+"""A workflow on its way to a graph: inputs are resolved, nodes are still known by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nodegraph.node import NodeSpec
+from nodegraph.workflow.document import NodeEntry, Ref, Slot
+
+
+class NamedLink(NamedTuple):
+    """A link by name: the output `output` of the node `name`, which the file writes as `value`."""
+
+    name: str
+    output: int
+    value: Ref | Slot
+
+    @property
+    def written(self) -> str:
+        return str(self.value) if isinstance(self.value, Ref) else f"${self.name}.{self.output}"
+
+
+@dataclass(slots=True)
+class DraftNode:
+    """A node whose inputs are resolved but whose links are not checked for type yet."""
+
+    entry: NodeEntry
+    spec: NodeSpec
+    values: dict[str, object]
+    links: dict[str, NamedLink]
