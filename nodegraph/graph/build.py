@@ -21,6 +21,7 @@ from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
 from nodegraph.workflow.document import NodeEntry, Ref, Scalar, Slot, Template, Value, Workflow
 from nodegraph.workflow.params import resolve_params
+from nodegraph.workflow.parts import BROKEN, inline_parts, is_part
 
 MISSING = object()  # what is left of a value that had a problem of its own
 MAX_DEPTH = 64
@@ -39,8 +40,9 @@ def check(
     of further checks, so that one mistake is told once.
     """
     params, problems = resolve_params(workflow, overrides or {})
+    workflow, part_problems = inline_parts(workflow)
     hints = Hints(workflow, registry)
-    draft = _Draft(workflow, registry, params, ChoiceLists(roots or Roots()), hints, list(problems))
+    draft = _Draft(workflow, registry, params, ChoiceLists(roots or Roots()), hints, [*problems, *part_problems])
     drafted = {name: _draft_node(draft, entry) for name, entry in workflow.nodes.items()}
     nodes = {name: node for name, node in drafted.items() if node is not None}
     links = {name: [link.name for link in node.links.values()] for name, node in nodes.items()}
@@ -72,7 +74,7 @@ class _Draft:
 def _draft_node(draft: _Draft, entry: NodeEntry) -> DraftNode | None:
     spec = draft.registry.specs.get(entry.uses)
     if spec is None:
-        if entry.uses:  # an empty one was reported by the reader
+        if entry.uses and not is_part(entry.uses):  # an empty one, or a part still here, has its problem already
             draft.problems.append(complaints.unknown_node(draft.hints, entry))
         for value in entry.inputs.values():
             _note_params(draft, value)
@@ -144,6 +146,8 @@ def output_of(value: Ref | Slot, spec: NodeSpec) -> int | Problem:
 def _draft_value(draft: _Draft, entry: NodeEntry, spec: InputSpec, value: Value, values: dict[str, object]) -> None:
     kind = type(value)
     if not (kind is int or kind is str or kind is float or kind is bool):
+        if value is BROKEN:
+            return
         filled = _filled(draft, entry, spec.name, value, 0)
         if filled is MISSING:
             return
