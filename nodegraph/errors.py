@@ -8,6 +8,7 @@ in `CATALOGUE`; a code never changes its meaning, so scripts may match on it.
 from __future__ import annotations
 
 import difflib
+import itertools
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -147,7 +148,7 @@ class Problem:
             "file": self.place.file,
             "line": self.place.line,
             "column": self.place.column,
-            "source": self.place.text,
+            "source": None if self.place.text is None else cut_around(self.place.text, self.place.column or 1)[0],
             "node": self.node,
             "input": self.input,
             "got": self.got,
@@ -172,15 +173,22 @@ class ProblemError(Exception):
 
 
 MAX_SOURCE_WIDTH = 160
+MAX_CHOICES = 2_000  # names that a guess is looked for among; comparing is slow
 
 
 def caret_lines(text: str, column: int) -> list[str]:
     """The source line and a caret under `column` (from 1); long lines are cut, control characters shown as `·`."""
-    shown = "".join("·" if unicodedata.category(c) in ("Cc", "Cf") and c != "\t" else c for c in text)
-    start = max(0, column - 1 - MAX_SOURCE_WIDTH // 2) if len(shown) > MAX_SOURCE_WIDTH else 0
-    piece = shown[start : start + MAX_SOURCE_WIDTH].replace("\t", " ")
+    piece, start = cut_around(text, column)
+    shown = "".join("·" if unicodedata.category(c) in ("Cc", "Cf") and c != "\t" else c for c in piece)
+    shown = shown.replace("\t", " ")
     before = "… " if start else "  "
-    return [f"  {before}{piece}", " " * (4 + display_width(piece[: column - 1 - start])) + "^"]
+    return [f"  {before}{shown}", " " * (4 + display_width(shown[: column - 1 - start])) + "^"]
+
+
+def cut_around(text: str, column: int) -> tuple[str, int]:
+    """At most MAX_SOURCE_WIDTH characters of a line around a column (from 1), and how many were cut off before them."""
+    start = max(0, column - 1 - MAX_SOURCE_WIDTH // 2) if len(text) > MAX_SOURCE_WIDTH else 0
+    return text[start : start + MAX_SOURCE_WIDTH], start
 
 
 def display_width(text: str) -> int:
@@ -190,7 +198,7 @@ def display_width(text: str) -> int:
 
 def did_you_mean(name: str, choices: Iterable[str], *, sigil: str = "") -> str | None:
     """`did you mean 'x'?` for the closest of `choices`, or None when nothing is close."""
-    by_fold = {choice.casefold(): choice for choice in choices}
+    by_fold = {choice.casefold(): choice for choice in itertools.islice(choices, MAX_CHOICES)}
     close = difflib.get_close_matches(name.casefold()[:200], by_fold, n=1, cutoff=0.6)
     return f"did you mean '{sigil}{by_fold[close[0]]}'?" if close else None
 

@@ -140,9 +140,8 @@ def _folder_packs(folders: Sequence[Path]) -> list[_Source | BrokenPack]:
             reason = "there is no such folder" if not folder.exists() else f"it cannot be read: {error.strerror}"
             packs.append(BrokenPack(folder.name or str(folder), str(folder), reason))
             continue
-        for path in paths:
-            if not path.name.startswith(("_", ".")) and _is_pack(path):
-                packs.append(_Source(path.stem, str(path), lambda path=path: _import_path(path)))
+        visible = [path for path in paths if not path.name.startswith(("_", ".")) and _is_pack(path)]
+        packs += [_Source(path.stem, str(path), lambda path=path: _import_path(path)) for path in visible]
     return packs
 
 
@@ -215,6 +214,8 @@ def _load_pack(source: _Source, seconds: float) -> list[NodeSpec] | BrokenPack:
 
 class _Sink(io.RawIOBase):
     """Takes any amount of bytes and keeps none."""
+
+    name = "<nowhere>"
 
     def write(self, data: Buffer, /) -> int:
         return memoryview(data).nbytes

@@ -55,7 +55,7 @@ def CheckpointLoaderSimple(
 
     Weights are read when a node first needs them, and only from safetensors files.
     """
-    from nodes.diffusion.loading import check_folder, read_scaling_factor, read_schedule
+    from nodes.diffusion.loading import check_folder, read_preview, read_scaling_factor, read_schedule
 
     folder = find_checkpoint(ckpt_name, context.roots)
     if folder is None:
@@ -63,6 +63,7 @@ def CheckpointLoaderSimple(
     reading_model(lambda: check_folder(folder))
     schedule = reading_model(lambda: read_schedule(folder))
     scale = reading_model(lambda: read_scaling_factor(folder))
+    reading_model(lambda: read_preview(folder))
     path = str(folder)
     model = Model("diffusers", path, context.digest(folder / "unet"), "unet").with_options(
         beta_start=schedule.beta_start,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,7 +79,11 @@ def save_pictures(images: Image, root: Path, kind: str, prefix: str, context: Co
 
     texts = picture_texts(context)
     files: list[SavedFile] = []
-    height, width = images.shape[1:3]
+    height, width, channels = images.shape[1:]
+    if channels not in (1, 3, 4):
+        raise ProblemError(
+            Problem(code="bad_value", message=f"pictures have 1, 3 or 4 channels, not {channels}", input="images")
+        )
     try:
         name = expand_prefix(prefix, width, height, datetime.datetime.now().astimezone())
         for i, picture in enumerate(images):
@@ -99,7 +104,8 @@ def save_pictures(images: Image, root: Path, kind: str, prefix: str, context: Co
             )
         ) from error
     except OSError as error:
-        code = "disk_full" if error.errno == 28 else "cannot_write"
+        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        code = "disk_full" if error.errno in full else "cannot_write"
         reason = error.strerror or str(error)
         raise ProblemError(
             Problem(

@@ -34,5 +34,5 @@ def LatentUpscale(
 
     tensor = samples["samples"]
     wanted = fill_size(width, height, tensor.shape[-1] * 8, tensor.shape[-2] * 8, minimum=64)
-    resized = resize(tensor, wanted[0] // 8, wanted[1] // 8, upscale_method, crop=crop == "center")
+    resized = resize(tensor, max(1, wanted[0] // 8), max(1, wanted[1] // 8), upscale_method, crop=crop == "center")
     return {**samples, "samples": resized}

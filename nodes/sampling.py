@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Help, Range, Seed, node
 from nodegraph.sockets import Conditioning, Latent, Model
-from nodes.models import latent_scale_of, module_of, sigmas_of
+from nodes.models import latent_scale_of, module_of, reading_model, sigmas_of
 
 if TYPE_CHECKING:
     from nodes.diffusion.preview import LatentRGB
@@ -130,6 +129,7 @@ def run_sampler(
     sigmas = sigmas_of(model)
     with torch.no_grad():
         unet = module_of(model, context)
+        check_fit(unet, latent_image, {"positive": positive, "negative": negative})
         parameter = next(unet.parameters())
         place = {"device": parameter.device, "dtype": parameter.dtype}
         guided = guided_denoiser(
@@ -190,10 +190,25 @@ def preview_map(model: Model) -> LatentRGB:
     """The model's own latent → RGB map from `preview.json` in its folder, else Stable Diffusion's."""
     import torch
 
+    from nodes.diffusion.loading import read_preview
     from nodes.diffusion.preview import SD15_PREVIEW, LatentRGB
 
-    file = Path(model.path) / "preview.json"
-    if not file.is_file():
-        return SD15_PREVIEW
-    data = json.loads(file.read_text(encoding="utf-8"))
-    return LatentRGB(torch.tensor(data["factors"]), torch.tensor(data["bias"]))
+    own = reading_model(lambda: read_preview(Path(model.path)))
+    return SD15_PREVIEW if own is None else LatentRGB(torch.tensor(own[0]).float(), torch.tensor(own[1]).float())
+
+
+def check_fit(unet: Any, latent: Latent, conditionings: Mapping[str, Conditioning]) -> None:
+    """Raise ProblemError for a latent or prompts that were made for another kind of model than this UNet."""
+    channels, width = unet.config.in_channels, unet.config.cross_attention_dim
+    given = latent["samples"].shape[1]
+    if given != channels:
+        raise _misfit("latent_image", f"this model draws latents of {channels} channels, and this one has {given}")
+    for name, conditioning in conditionings.items():
+        for context, _ in conditioning:
+            if isinstance(width, int) and context.shape[-1] != width:
+                raise _misfit(name, f"this model wants prompts of width {width}, and this one has {context.shape[-1]}")
+
+
+def _misfit(name: str, message: str) -> ProblemError:
+    hint = "take the model, the prompts and the latent from one checkpoint"
+    return ProblemError(Problem(code="bad_value", message=message, input=name, hint=hint))

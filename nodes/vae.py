@@ -22,6 +22,9 @@ def VAEDecode(samples: Latent, vae: Vae, context: Context = NO_CONTEXT) -> Image
     autoencoder = cast(Any, module_of(vae, context))
     pictures: list[Tensor] = []
     latents = samples["samples"]
+    channels = autoencoder.config.latent_channels
+    if latents.shape[1] != channels:
+        raise bad_value("samples", f"this VAE decodes latents of {channels} channels, not {latents.shape[1]}")
     with torch.no_grad():
         for i, latent in enumerate(latents.split(1)):  # one at a time: memory grows with the largest picture only
             context.progress(i, len(latents))
@@ -45,11 +48,13 @@ def VAEEncode(pixels: Image, vae: Vae, context: Context = NO_CONTEXT) -> Latent:
     import torch
 
     autoencoder = cast(Any, module_of(vae, context))
+    if min(pixels.shape[1:3]) < 8:
+        raise bad_value("pixels", f"a picture of {pixels.shape[2]} × {pixels.shape[1]} pixels is too small to encode")
     latents: list[Tensor] = []
     with torch.no_grad():
         for i, picture in enumerate(crop_to_multiple(pixels).split(1)):
             context.progress(i, len(pixels))
-            scaled = picture[..., :3].movedim(-1, 1) * 2 - 1
+            scaled = rgb(picture).movedim(-1, 1) * 2 - 1
             posterior = autoencoder.encode(scaled.to(autoencoder.device, autoencoder.dtype)).latent_dist
             latents.append(posterior.mode().float().cpu())
     return {"samples": torch.cat(latents)}
@@ -60,3 +65,13 @@ def crop_to_multiple(pixels: Tensor, multiple: int = 8) -> Tensor:
     height, width = pixels.shape[1:3]
     y, x = (height % multiple) // 2, (width % multiple) // 2
     return pixels[:, y : y + height // multiple * multiple, x : x + width // multiple * multiple]
+
+
+def rgb(pixels: Tensor) -> Tensor:
+    """[B, H, W, C] with three channels: grey is repeated, transparency left out."""
+    return pixels[..., :1].expand(*pixels.shape[:-1], 3) if pixels.shape[-1] < 3 else pixels[..., :3]
+
+
+def bad_value(name: str, message: str) -> ProblemError:
+    """The error for an input that does not fit."""
+    return ProblemError(Problem(code="bad_value", message=message, input=name))

@@ -6,6 +6,7 @@ kept; values are large and may be gone when asked for, in which case the node ru
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,11 +43,15 @@ class ResultStore(Protocol):
 
 
 class MemoryStore:
-    """Results in this process, least recently used values dropped first when they exceed `budget` bytes."""
+    """Results in this process, least recently used values dropped first when they exceed `budget` bytes.
+
+    Safe to use from several threads.
+    """
 
     def __init__(self, budget: int = DEFAULT_BUDGET) -> None:
         self.budget = budget
         self.used = 0
+        self._lock = threading.Lock()
         self._records: dict[bytes, Record] = {}
         self._values: OrderedDict[bytes, tuple[tuple[object, ...], int]] = OrderedDict()
 
@@ -54,28 +59,31 @@ class MemoryStore:
         return self._records.get(key)
 
     def values(self, key: bytes) -> tuple[object, ...] | None:
-        entry = self._values.get(key)
-        if entry is None:
-            return None
-        self._values.move_to_end(key)
-        return entry[0]
+        with self._lock:
+            entry = self._values.get(key)
+            if entry is None:
+                return None
+            self._values.move_to_end(key)
+            return entry[0]
 
     def put(self, key: bytes, record: Record, values: tuple[object, ...]) -> None:
-        self._records[key] = record
-        self._drop(key)
         size = sum([size_of(value) for value in values])
-        if size > self.budget:
-            return
-        self._values[key] = (values, size)
-        self.used += size
-        while self.used > self.budget:
-            self._drop(next(iter(self._values)))
+        with self._lock:
+            self._records[key] = record
+            self._drop(key)
+            if size > self.budget:
+                return
+            self._values[key] = (values, size)
+            self.used += size
+            while self.used > self.budget:
+                self._drop(next(iter(self._values)))
 
     def clear(self) -> None:
         """Forget everything."""
-        self._records.clear()
-        self._values.clear()
-        self.used = 0
+        with self._lock:
+            self._records.clear()
+            self._values.clear()
+            self.used = 0
 
     def _drop(self, key: bytes) -> None:
         entry = self._values.pop(key, None)

@@ -6,6 +6,7 @@ import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from nodegraph.cli.progress import result_lines, summary, warning_line
@@ -107,7 +108,7 @@ class _Description(ProgressColumn):
     """The name of a bar; of the first one, once the run is to stop, that it is stopping."""
 
     def __init__(self, view: BarsView) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self.view = view
 
     def render(self, task: Task) -> Text:

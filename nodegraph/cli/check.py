@@ -76,11 +76,20 @@ def check_file(name: str, arguments: argparse.Namespace, registry: Registry, set
     if arguments.schema and examined.workflow is not None:
         from nodegraph.cli.schema_check import schema_problems
 
-        lines = {(problem.place.file, problem.place.line) for problem in problems}
-        found = schema_problems(examined.workflow, registry)
-        problems = in_order([*problems, *(p for p in found if (p.place.file, p.place.line) not in lines)])
-    nodes = len(examined.workflow.nodes) if examined.workflow is not None else 0
+        problems = in_order([*problems, *untold(schema_problems(examined.workflow, registry), problems)])
+    whole = examined.graph or examined.workflow  # the graph has the nodes of sub-workflows too
+    nodes = len(whole.nodes) if whole is not None else 0
     return Report(shown_name(name), nodes, tuple(problems))
+
+
+def untold(found: Sequence[Problem], told: Sequence[Problem]) -> list[Problem]:
+    """What the schema found in nodes (and, as one, outside of nodes) of which nothing has been told yet.
+
+    About the others it says the same in other words, at the mapping around the mistake.
+    """
+    lines = {problem.place.line for problem in told}
+    nodes = {problem.node for problem in told if problem.place.line is not None}
+    return [problem for problem in found if problem.place.line not in lines and problem.node not in nodes]
 
 
 def needs_value(problem: Problem) -> Problem:

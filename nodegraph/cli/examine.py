@@ -82,7 +82,7 @@ def with_seed(workflow: Workflow, registry: Registry, seed: int) -> tuple[Workfl
             value = entry.inputs.get(given.name)
             if not given.control:
                 continue
-            if value is None or isinstance(value, int | float | str):
+            if value is None or type(value) is int:
                 changed[given.name] = seed
             elif isinstance(value, Ref) and value.name in workflow.params:
                 fed[value.name] = None

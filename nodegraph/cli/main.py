@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         silence_streams()
         return PIPE_CLOSED
+    except OSError as error:  # from the flush: the output goes to a full disk
+        silence_streams()
+        return explain(error, verbose=False)
     return code
 
 
@@ -44,7 +48,9 @@ def call(argv: Sequence[str] | None) -> int:
     """Run a command line; mistakes become messages. Raises BrokenPipeError only."""
     parser = build_parser()
     try:
-        arguments = parser.parse_args(argv)
+        arguments, unknown = parser.parse_known_args(argv)
+        if unknown:
+            (arguments.parser or parser).error(f"unknown arguments: {' '.join(unknown)}")
     except SystemExit as exit_:  # argparse has said what it has to say
         return exit_.code if isinstance(exit_.code, int) else MISUSED
     if arguments.command is None:
@@ -65,8 +71,12 @@ def call(argv: Sequence[str] | None) -> int:
 def explain(error: Exception, *, verbose: bool) -> int:
     """Tell what ended a command: a user's problems as such, anything else as a mistake of nodegraph's."""
     from nodegraph.cli.terminal import say, show_problems
-    from nodegraph.errors import ProblemError
+    from nodegraph.errors import Place, Problem, ProblemError
 
+    if isinstance(error, OSError):
+        code = "disk_full" if error.errno == errno.ENOSPC else "file_unreadable"
+        reason = error.strerror or str(error)
+        error = ProblemError(Problem(code, reason, Place(str(error.filename) if error.filename else "output")))
     if isinstance(error, ProblemError):
         show_problems(error.problems)
         return PROBLEMS
@@ -90,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"nodegraph {VERSION}")
+    parser.set_defaults(parser=None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in COMMANDS:
         options = commands.add_parser(
@@ -101,4 +112,5 @@ def build_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         command.add_options(options)
+        options.set_defaults(parser=options)
     return parser

@@ -20,22 +20,34 @@ def open_workflow(name: str) -> Loaded:
     """The workflow that FILE names, with all problems of reading it."""
     if name == "-":
         return read_standard_input()
-    path = Path(name)
-    if path.is_file():
-        return load_file(name)
-    shipped = example(name)
+    shipped = shipped_under(name)
     if shipped is not None:
         return load_file(shown_path(shipped))
-    if path.exists() or path.is_symlink():
-        return load_file(name)  # a folder, a pipe, a link to nowhere: reading says what is wrong
-    return Loaded(None, (not_found(name),))
+    # What is wrong with a folder, a pipe or a link to nowhere, reading says.
+    return load_file(name) if is_there(Path(name)) else Loaded(None, (not_found(name),))
+
+
+def shipped_under(name: str) -> Path | None:
+    """The example that `name` stands for, unless there is a file of that name."""
+    try:
+        return None if Path(name).is_file() else example(name)
+    except OSError:  # a name that no file can have, or a folder that may not be entered
+        return None
+
+
+def is_there(path: Path) -> bool:
+    """Whether something is there under `path`, or that cannot be known."""
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError:
+        return True
 
 
 def shown_name(name: str) -> str:
     """FILE as it is called in messages: an example by its path."""
     if name == "-":
         return STANDARD_INPUT
-    shipped = None if Path(name).is_file() else example(name)
+    shipped = shipped_under(name)
     return shown_path(shipped) if shipped is not None else name
 
 

@@ -134,5 +134,5 @@ def summary(event: RunFinished) -> str:
         "not run" if event.status == "cancelled" else "skipped": event.skipped,
     }
     parts = [f"{number:,} {word}" for word, number in counts.items() if number]
-    stopped = "stopped: " if event.status == "cancelled" else ""
+    stopped = "stopped; " if event.status == "cancelled" else ""
     return f"{stopped}{count(sum(counts.values()), 'node')}: {', '.join([*parts, f'{event.seconds:.1f} s'])}"

@@ -78,14 +78,14 @@ def call(arguments: argparse.Namespace) -> int:
     if examined.graph is None:
         return PROBLEMS
     token = CancelToken()
-    listen = Listener(view, token)
+    relay = Relay(view, token)
     with Session(settings, registry) as session, StopSignals(token, view.stopping) as signals:
         try:
-            result = session.run(examined.graph, only=arguments.only, want=(), on_event=listen, token=token)
+            result = session.run(examined.graph, only=arguments.only, want=(), on_event=relay, token=token)
         finally:
             view.close()
-    if listen.failure is not None:
-        raise listen.failure
+    if relay.failure is not None:
+        raise relay.failure
     if signals.exit_code is not None:
         return signals.exit_code
     return FINE if result.status == "done" else PROBLEMS
@@ -112,7 +112,7 @@ def worth_telling(problems: Iterable[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.code != "no_outputs"]
 
 
-class Listener:
+class Relay:
     """Hands events to a view. When the view cannot show them (its pipe is closed), the run is stopped."""
 
     def __init__(self, view: View, token: CancelToken) -> None:

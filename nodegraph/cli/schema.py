@@ -42,6 +42,7 @@ def write_text(path: Path, text: str) -> None:
     from nodegraph.errors import Place, Problem, ProblemError
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
         temporary = Path(name)
         try:

@@ -37,7 +37,8 @@ def objection(message: str, path: list[str | int], place: Place) -> Problem:
     """What the schema says, at its place."""
     where = ".".join(map(str, path)) or "the document"
     said = message if len(message) <= 200 else message[:200] + "…"
-    return Problem("schema_mismatch", f"{where} does not fit the JSON Schema: {said}", place)
+    node = str(path[1]) if path[:1] == ["nodes"] and len(path) > 1 else None
+    return Problem("schema_mismatch", f"{where} does not fit the JSON Schema: {said}", place, node)
 
 
 def plain(located: Located) -> object:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from nodegraph.context import CancelToken
 
 STOPPING: Final = "stopping after this step… (again to stop at once)"
-SHOW_CURSOR: Final = b"\x1b[?25h"
+SHOW_CURSOR: Final = b"\x1b[?25h\r\n"
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -31,13 +31,13 @@ def prepare_streams() -> None:
 
 
 def silence_streams() -> None:
-    """Send what is still to be written nowhere: its reader has gone away."""
+    """Send what is still to be written nowhere: its reader has gone away, or the disk is full."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except BrokenPipeError:
+            except OSError:
                 os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 

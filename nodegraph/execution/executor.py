@@ -8,14 +8,16 @@ ones overlap. A node whose inputs turn out to be known after all (an upstream no
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nodegraph.cache.keys import action_key
 from nodegraph.cache.memory import Record, ResultStore
@@ -110,13 +112,15 @@ class _Run:
         self.problems: list[Problem] = []
         self.counts: dict[int, list[str]] = {HIT: [], DONE: [], FAILED: [], SKIPPED: []}
         self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
         self.wake = asyncio.Event()
+        self.stopping = False
 
     # --- the run as a whole
 
     async def go(self) -> RunResult:
         began = time.perf_counter()
-        unsubscribe = self.token.subscribe(lambda: self.loop.call_soon_threadsafe(self.wake.set))
+        unsubscribe = self.token.subscribe(lambda: self._call_soon(self.wake.set))
         try:
             self._probe()
             self._demand()
@@ -125,8 +129,9 @@ class _Run:
             await self._drain()
         finally:
             unsubscribe()
-            if self.running:  # this coroutine itself was cancelled
+            if self.running:  # this coroutine itself was cancelled, or a listener raised
                 self.token.cancel()
+                self._stop_running()
         return self._result(time.perf_counter() - began)
 
     def _result(self, seconds: float) -> RunResult:
@@ -224,15 +229,18 @@ class _Run:
     def _count_waiting(self) -> None:
         for i in self.want:
             self.uses[i] += 1
+        state, uses, sources, dependants = self.state, self.uses, self.plan.sources, self.dependants
         for i in self.plan.order:
-            if self.state[i] != TODO:
+            if state[i] != TODO:
                 continue
-            for source in {link.node for link in self.plan.graph.nodes[i].links.values()}:
-                self.uses[source] += 1
-                if self.state[source] == TODO:
-                    self.waiting[i] += 1
-                    self.dependants.setdefault(source, []).append(i)
-            if self.waiting[i] == 0:
+            waiting = 0
+            for _, source, _ in sources[i]:
+                uses[source] += 1
+                if state[source] == TODO:
+                    waiting += 1
+                    dependants.setdefault(source, []).append(i)
+            self.waiting[i] = waiting
+            if waiting == 0:
                 self.ready.append(i)
 
     # --- while nodes run
@@ -245,6 +253,7 @@ class _Run:
                 turns += 1
                 if turns % YIELD_EVERY == 0 and time.perf_counter() > until:
                     await asyncio.sleep(0)
+                    self._settle_finished()
                     until = time.perf_counter() + YIELD_SECONDS
             if self.token.cancelled:
                 self._stop_running()
@@ -252,10 +261,7 @@ class _Run:
                 break
             await self.wake.wait()
             self.wake.clear()
-            while self.finished:
-                i, done = self.finished.popleft()
-                self.running.pop(i, None)
-                self._settle(i, done)
+            self._settle_finished()
             until = time.perf_counter() + YIELD_SECONDS
         for i in self.plan.order:
             if self.state[i] == TODO:
@@ -263,13 +269,24 @@ class _Run:
 
     def _stop_running(self) -> None:
         """Cancel async nodes and work that has not begun; heavy nodes notice at their next step."""
-        for task in tuple(self.running.values()):
-            task.cancel()
+        if not self.stopping:
+            self.stopping = True
+            for task in tuple(self.running.values()):
+                task.cancel()
+
+    def _settle_finished(self) -> None:
+        while self.finished:
+            i, done = self.finished.popleft()
+            self.running.pop(i, None)
+            self._settle(i, done)
 
     def _visit(self, i: int) -> None:
         """A node whose sources are settled: skip it, find it known after all, or run it."""
         node = self.plan.graph.nodes[i]
-        bad = next((link.node for link in node.links.values() if self.state[link.node] in (FAILED, SKIPPED)), None)
+        bad = None
+        if self.problems:
+            state, links = self.state, node.links.values()
+            bad = next((link.node for link in links if state[link.node] in (FAILED, SKIPPED)), None)
         if bad is not None:
             self._skip(i, self.blame.get(bad, bad))
         elif not self._known_after_all(i) and not self._joined(i):
@@ -302,15 +319,20 @@ class _Run:
         record = self.store.record(key)
         if record is None or (record.saved is not None and not _files_exist(record.saved)):
             return False
+        values = self.store.values(key) if self.uses[i] else None
+        if self.uses[i] and values is None:
+            return False
+        self._take(i, record, values)
+        return True
+
+    def _take(self, i: int, record: Record, values: tuple[object, ...] | None) -> None:
+        """Let a node have a result that it need not make itself."""
         if self.uses[i]:
-            self.values[i] = self.store.values(key)
-            if self.values[i] is None:
-                return False
+            self.values[i] = values
         self.records[i] = record
         self.state[i] = DONE
         self._cached(i)
         self._release(i)
-        return True
 
     def _start(self, i: int) -> None:
         node = self.plan.graph.nodes[i]
@@ -319,11 +341,10 @@ class _Run:
         for name, link in node.links.items():
             values = self.values[link.node]
             assert values is not None
-            value = values[link.output]
-            arguments[name] = float(value) if type(value) is int and name in spec.float_inputs else value
+            arguments[name] = values[link.output]
         if self.on_event is not None:
             self.on_event(events.Started(node.id, spec.name))
-        if spec.bounded_inputs and node.links:
+        if node.links and (spec.bounded_inputs or spec.float_inputs):
             try:
                 check_arrivals(node, arguments, self.context.roots)
             except Exception as error:
@@ -339,13 +360,13 @@ class _Run:
         elif spec.light:
             try:
                 worked = _work(node, arguments, key)
-            except (Exception, Cancelled, SystemExit) as error:
+            except (Exception, Cancelled) as error:
                 self._fail(i, error)
             else:
                 self._finish(i, worked)
         else:
             self.running[i] = future = self.engine.submit(partial(_work, node, arguments, key))
-            future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._on_done, i, done))
+            future.add_done_callback(lambda done: self._call_soon(self._on_done, i, done))
 
     def _on_done(self, i: int, done: asyncio.Task[Worked] | Future[Worked]) -> None:
         self.finished.append((i, done))
@@ -354,10 +375,8 @@ class _Run:
     def _settle(self, i: int, done: asyncio.Task[Worked] | Future[Worked]) -> None:
         try:
             worked = done.result()
-        except (Exception, Cancelled, asyncio.CancelledError) as error:
+        except BaseException as error:  # of a worker thread's work: whatever it is, only the node failed
             self._fail(i, error)
-        except BaseException as error:
-            self._fail(i, RuntimeError(f"the node tried to leave the program ({type(error).__name__})"))
         else:
             self._finish(i, worked)
 
@@ -373,21 +392,27 @@ class _Run:
         self.counts[DONE].append(node.id)
         if self.on_event is not None:
             self.on_event(events.Finished(node.id, node.spec.name, record.seconds, record.saved))
+        for same in self.in_flight.pop(key, ()) if key is not None and self.in_flight else ():
+            self._take(same, record, worked.values)
         self._release(i)
 
     def _fail(self, i: int, error: BaseException) -> None:
-        node = self.plan.graph.nodes[i]
+        """Note the failure of a node, and of those that waited for the very same action."""
         if isinstance(error, Cancelled | asyncio.CancelledError) or type(error).__name__ == "CancelledError":
             if self.token.cancelled:
                 self._skip(i, None)
                 return
             error = RuntimeError("the node says that it was cancelled, but nobody cancelled the run")
-        problem = problem_of(node, error)
-        self.problems.append(problem)
-        self.state[i] = FAILED
-        self.counts[FAILED].append(node.id)
-        self._emit(events.Failed(node.id, node.spec.name, problem, traceback_of(error)))
-        self._release(i)
+        key = self.keys[i]
+        same = self.in_flight.pop(key, ()) if key is not None else ()
+        for failed in (i, *same):
+            node = self.plan.graph.nodes[failed]
+            problem = problem_of(node, error)
+            self.problems.append(problem)
+            self.state[failed] = FAILED
+            self.counts[FAILED].append(node.id)
+            self._emit(events.Failed(node.id, node.spec.name, problem, traceback_of(error)))
+            self._release(failed)
 
     def _skip(self, i: int, because: int | None) -> None:
         nodes = self.plan.graph.nodes
@@ -401,24 +426,26 @@ class _Run:
 
     def _release(self, i: int) -> None:
         """Let go of the inputs that nobody else needs, and wake the nodes that waited for this one."""
-        for source in {link.node for link in self.plan.graph.nodes[i].links.values()}:
-            self.uses[source] -= 1
-            if self.uses[source] == 0:
+        uses, waiting = self.uses, self.waiting
+        for _, source, _ in self.plan.sources[i]:
+            uses[source] -= 1
+            if uses[source] == 0:
                 self.values[source] = None
-        key = self.keys[i]
-        if key is not None and key in self.in_flight:
-            self.ready.extend(self.in_flight.pop(key))
         for dependant in self.dependants.pop(i, ()):
-            self.waiting[dependant] -= 1
-            if self.waiting[dependant] == 0:
+            waiting[dependant] -= 1
+            if waiting[dependant] == 0:
                 self.ready.append(dependant)
 
     def _context_of(self, i: int) -> Context:
         name = self.plan.graph.nodes[i].id
 
         def later(event: events.Event) -> None:
-            if self.on_event is not None:
-                self.loop.call_soon_threadsafe(self.on_event, event)
+            if self.on_event is None:
+                return
+            if threading.get_ident() == self.thread:  # a light or async node: before it can finish
+                self.on_event(event)
+            else:
+                self._call_soon(self.on_event, event)
 
         def progress(value: float, total: float) -> None:
             later(events.Progress(name, value, total))
@@ -438,13 +465,17 @@ class _Run:
             warn=warn,
         )
 
+    def _call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Have something done on the loop, from any thread; nothing if the loop was closed meanwhile."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(callback, *arguments)
+
     def _emit(self, event: events.Event) -> None:
         if self.on_event is not None:
             self.on_event(event)
 
 
-@dataclass(frozen=True, slots=True)
-class Worked:
+class Worked(NamedTuple):
     """What came of a node's work: its outputs, and the record to keep of them."""
 
     values: tuple[object, ...]
@@ -454,14 +485,24 @@ class Worked:
 def _work(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
     """Run a node's function where it is called, and digest what it gives there too: large tensors take their time."""
     began = time.perf_counter()
-    result = node.spec.function(**arguments)
+    try:
+        result = node.spec.function(**arguments)
+    except SystemExit as error:
+        raise _left(error) from error
     return _worked(node, result, key, time.perf_counter() - began)
 
 
 async def _work_async(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
     began = time.perf_counter()
-    result = await node.spec.function(**arguments)
+    try:
+        result = await node.spec.function(**arguments)
+    except SystemExit as error:  # it would end the event loop
+        raise _left(error) from error
     return _worked(node, result, key, time.perf_counter() - began)
+
+
+def _left(error: SystemExit) -> RuntimeError:
+    return RuntimeError(f"the node tried to leave the program (SystemExit: {error.code!r})")
 
 
 def _worked(node: GraphNode, result: object, key: bytes | None, seconds: float) -> Worked:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import traceback
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -54,12 +53,13 @@ def output_digests(values: tuple[object, ...], key: bytes | None) -> tuple[bytes
     return tuple(digests)
 
 
-def check_arrivals(node: GraphNode, arguments: Mapping[str, object], roots: Roots) -> None:
-    """Check numbers and choices that came by link against their bounds. Raises ProblemError."""
-    problems: list[Problem] = []
-    for name in node.spec.bounded_inputs:
-        if name in node.links:
-            _, problem = check_literal(node.spec.inputs_by_name[name], arguments[name], ChoiceLists(roots))
+def check_arrivals(node: GraphNode, arguments: dict[str, object], roots: Roots) -> None:
+    """Check numbers and choices that came by link against their bounds; whole numbers become decimal where those are
+    wanted, in place. Raises ProblemError."""
+    spec, problems = node.spec, list[Problem]()
+    for name in node.links:
+        if name in spec.bounded_inputs or (type(arguments[name]) is int and name in spec.float_inputs):
+            arguments[name], problem = check_literal(spec.inputs_by_name[name], arguments[name], ChoiceLists(roots))
             if problem is not None:
                 problems.append(replace(problem, place=node.entry.places.get(name, Place())))
     if problems:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nodegraph.cache.keys import FileDigests, action_head, frame, with_literals
 from nodegraph.context import Roots
-from nodegraph.errors import Problem, ProblemError, did_you_mean, listing
+from nodegraph.errors import Problem, ProblemError, did_you_mean, listing, shorten
 from nodegraph.graph.model import Graph, GraphNode
 from nodegraph.sockets.codecs import Undigestible
 
@@ -56,8 +56,8 @@ def plan(
             for name in links:
                 if name not in frames:
                     frames[name] = frame(name)
-            names = sorted(links) if len(links) > 1 else links
-            sources[i] = tuple([(frames[name], *links[name]) for name in names])
+            items = sorted(links.items()) if len(links) > 1 else links.items()
+            sources[i] = tuple([(frames[name], link.node, link.output) for name, link in items])
         if not reuse or not spec.deterministic or node.entry.cache == "off":
             continue
         head = heads.get(id(spec))
@@ -88,18 +88,20 @@ def _with_contents(node: GraphNode, roots: Roots, files: FileDigests) -> Mapping
     return values
 
 
+def unknown_target(graph: Graph, name: str) -> Problem:
+    """A node is asked for that the graph does not have."""
+    return Problem(
+        code="unknown_target",
+        message=f"there is no node {shorten(name)} to run",
+        got=name,
+        hint=did_you_mean(name, graph.index) or f"there are {listing(list(graph.index))}",
+    )
+
+
 def _targets(graph: Graph, only: Sequence[str]) -> list[int]:
     unknown = [name for name in only if name not in graph.index]
     if unknown:
-        raise ProblemError(
-            Problem(
-                code="unknown_target",
-                message=f"there is no node '{name}' to run",
-                got=name,
-                hint=did_you_mean(name, graph.index) or f"there are {listing(list(graph.index))}",
-            )
-            for name in unknown
-        )
+        raise ProblemError(unknown_target(graph, name) for name in unknown)
     targets = [graph.index[name] for name in only] if only else graph.output_nodes()
     if not targets:
         raise ProblemError(

@@ -12,12 +12,12 @@ from typing import TypeVar
 from nodegraph.cache.keys import FileDigests, environment_class
 from nodegraph.cache.memory import MemoryStore, ResultStore
 from nodegraph.cache.pool import LivePool
-from nodegraph.context import CancelToken, Context, Roots
+from nodegraph.context import CancelToken, Context, Provenance, Roots
 from nodegraph.engines.local import Engine, LocalEngine
 from nodegraph.errors import ProblemError
 from nodegraph.execution.events import Listener
 from nodegraph.execution.executor import RunResult, execute
-from nodegraph.execution.plan import plan
+from nodegraph.execution.plan import plan, unknown_target
 from nodegraph.execution.provenance import provenance_of
 from nodegraph.graph.build import check
 from nodegraph.graph.model import Checked, Graph
@@ -112,12 +112,14 @@ class Session:
             files=self.files,
             reuse=settings.reuse,
         )
+        wanted = _numbers(graph, want) if want is not None else todo.targets
+        tells = any(graph.nodes[i].spec.context_name is not None for i in todo.order)
         context = Context(
             roots=roots,
             device=device,
             dtype=dtype,
             pool=self.pool,
-            provenance=provenance_of(graph, roots),
+            provenance=provenance_of(graph, roots) if tells else Provenance(),
             digest_file=self.files.digest,
             previews=settings.previews,
         )
@@ -128,7 +130,7 @@ class Session:
             context=context,
             on_event=on_event,
             token=token,
-            want=[graph.index[name] for name in want] if want is not None else todo.targets,
+            want=wanted,
         )
 
     def run(
@@ -147,12 +149,20 @@ class Session:
         the targets). Raises ProblemError, before anything runs, for a workflow with errors; a node that fails while
         running is told in the result. May also be called where an event loop runs (a notebook).
         """
+        token = token or CancelToken()
         return _run_anywhere(
-            lambda: self.run_async(workflow, params, only=only, want=want, on_event=on_event, token=token)
+            lambda: self.run_async(workflow, params, only=only, want=want, on_event=on_event, token=token), token
         )
 
 
-def _run_anywhere(make: Callable[[], Coroutine[object, object, T]]) -> T:
+def _numbers(graph: Graph, names: Collection[str]) -> list[int]:
+    unknown = [name for name in names if name not in graph.index]
+    if unknown:
+        raise ProblemError(unknown_target(graph, name) for name in unknown)
+    return [graph.index[name] for name in names]
+
+
+def _run_anywhere(make: Callable[[], Coroutine[object, object, T]], token: CancelToken) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -168,7 +178,12 @@ def _run_anywhere(make: Callable[[], Coroutine[object, object, T]]) -> T:
 
     thread = threading.Thread(target=work, name="nodegraph-run")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:  # Ctrl-C in a notebook
+        token.cancel()
+        thread.join()
+        raise
     if failure:
         raise failure[0]
     return result[0]

@@ -87,7 +87,8 @@ def type_hint(param: Param, value: object) -> str | None:
     if param.type == "INT" and isinstance(value, float):
         if value.is_integer():
             return f"write {int(value)}"
-        return f"declare it as {{type: FLOAT, default: {param.default}}} if fractions are meant"
+        default = value if param.default is None else param.default
+        return f"declare it as {{type: FLOAT, default: {default}}} if fractions are meant"
     if param.type == "STRING" and isinstance(value, bool | int | float):
         return "put it in quotes"
     if param.type in ("INT", "FLOAT", "BOOLEAN") and isinstance(value, str):

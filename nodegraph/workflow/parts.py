@@ -181,9 +181,7 @@ def _filled(state: _State, level: _Level, entry: NodeEntry, key: str, template: 
         value: Value = level.values.get(part.name, part) if isinstance(part, Ref) else part
         if isinstance(value, Template):
             parts += value.parts
-        elif isinstance(value, Ref):
-            parts.append(value)
-        elif isinstance(value, str):
+        elif isinstance(value, (Ref, str)):
             parts.append(value)
         elif isinstance(value, bool | int | float | None):
             parts.append("" if value is None else str(value).lower() if isinstance(value, bool) else str(value))

@@ -132,7 +132,13 @@ def node_schema(specs: list[NodeSpec]) -> Schema:
         "required": ["uses"],
         "additionalProperties": False,
         "properties": {
-            "uses": {"enum": [spec.name for spec in specs], "description": "The type of node."},
+            "uses": {
+                "description": "The type of node, or the path of another workflow file.",
+                "anyOf": [
+                    {"enum": [spec.name for spec in specs]},
+                    {"type": "string", "pattern": r"^\.\.?/.*\.(yaml|yml|json)$"},
+                ],
+            },
             "with": {"description": "What the node is given, by input."},
             "title": text_schema("What editors call the node."),
             "note": text_schema("A remark."),

@@ -222,9 +222,7 @@ def quoted(text: str) -> str:
 def block_text(text: str, indent: int) -> str | None:
     """A text of several lines as a `|` block, or None where quotes are needed to keep it exactly."""
     lines = text.removesuffix("\n").split("\n")
-    if len(lines) < 2 or not lines[0] or not lines[-1] or lines[0].startswith((" ", "#")):
-        return None
-    if any(line != line.strip() and not line.strip() for line in lines) or any("\t" in line for line in lines):
+    if len(lines) < 2 or not lines[0] or not lines[-1] or lines[0].startswith((" ", "\t")):
         return None
     if NEVER_RAW.search(text) or re.search(r"[\x00-\x08\x0b-\x1f]", text):
         return None

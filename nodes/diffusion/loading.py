@@ -114,7 +114,9 @@ def weight_files(part: Path, stem: str) -> WeightFiles:
 
     Raises UnreadableModel if there are none in safetensors, or an index names files elsewhere.
     """
-    single, index, half = (part / f"{stem}{end}" for end in (".safetensors", ".safetensors.index.json", ".fp16.safetensors"))
+    single, index, half = (
+        part / f"{stem}{end}" for end in (".safetensors", ".safetensors.index.json", ".fp16.safetensors")
+    )
     if single.is_file():
         return WeightFiles((single,))
     if index.is_file():
@@ -197,6 +199,24 @@ def read_scaling_factor(folder: Path) -> float:
     if scale <= 0:
         raise UnreadableModel(f"{path}: scaling_factor {scale} is not above 0")
     return scale
+
+
+def read_preview(folder: Path) -> tuple[list[list[float]], list[float]] | None:
+    """The model's own latent → RGB map: factors [C, 3] and bias [3]; None if it brings none. Raises UnreadableModel."""
+    path = folder / "preview.json"
+    if not path.is_file():
+        return None
+    data = read_json(path)
+    factors: Any = data.get("factors")
+    channels = read_json(folder / "vae" / "config.json").get("latent_channels", 4)
+    rows: list[Any] = [*factors, data.get("bias")] if isinstance(factors, list) else []
+    if len(rows) != channels + 1 or not all(_is_colour(row) for row in rows):
+        raise UnreadableModel(f"{path} should hold {channels} rows of 3 numbers (factors) and one more (bias)")
+    return rows[:-1], rows[-1]
+
+
+def _is_colour(row: object) -> bool:
+    return isinstance(row, list) and len(row) == 3 and all(isinstance(x, int | float) for x in row)
 
 
 def _number(path: Path, config: dict[str, Any], key: str, default: float) -> float:
@@ -289,7 +309,9 @@ def quiet_libraries() -> None:
 
 def first_line(error: BaseException) -> str:
     """The beginning of a library's message; the rest tends to be advice about downloads."""
-    lines = str(error).strip().splitlines()
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        lines[0] += " " + lines[1]
     return lines[0][:300] if lines else type(error).__name__
 
 

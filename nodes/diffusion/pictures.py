@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import io
 import os
 import re
-import tempfile
-from collections.abc import Mapping
+import secrets
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +20,14 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 MAX_PIXELS = 100_000_000
+# What may be read: Pillow knows more, of which some start programs (EPS) and most are untried.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 COMPRESSION = 4
+MAX_FOLDERS = 10
 DATE = re.compile(r"%date(?::([^%]*))?%")
 DATE_FIELDS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
+BIDI = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they make a name look like another
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -30,26 +39,36 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     """(IMAGE [B, H, W, 3], MASK [B, H, W]) of a picture file, turned upright by its EXIF orientation.
 
     The mask is 1 where the picture is transparent. Frames of an animation are a batch. Raises UnusablePicture for
-    files that are damaged, of an unknown format, or larger than MAX_PIXELS.
+    files that are damaged, of an unknown format, or larger than MAX_PIXELS, all frames together.
     """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnusablePicture(
-                    f"{path.name} has {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}"
-                )
-            frames = [_read_frame(frame) for frame in ImageSequence.Iterator(image)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters of a file is raised; MAX_PIXELS is below
+            with Image.open(path, formats=FORMATS) as image:
+                frames = [_read_frame(frame) for frame in _frames(image, path.name)]
+    except (UnusablePicture, MemoryError):
+        raise
     except UnidentifiedImageError as error:
         raise UnusablePicture(f"{path.name} is not a picture of a known format") from error
     except Image.DecompressionBombError as error:
         raise UnusablePicture(f"{path.name} is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, UnusablePicture):
-            raise
+    except Exception as error:  # Pillow's decoders let all kinds of errors through
         raise UnusablePicture(f"{path.name} is damaged or cut short ({error})") from error
     first = frames[0][0].shape
     same = [frame for frame in frames if frame[0].shape == first]
     return torch.stack([picture for picture, _ in same]), torch.stack([mask for _, mask in same])
+
+
+def _frames(image: Image.Image, name: str) -> Iterator[Image.Image]:
+    """The frames of a picture, as long as they stay within MAX_PIXELS; of a camera's picture only the first."""
+    pixels = 0
+    for frame in ImageSequence.Iterator(image):
+        pixels += frame.width * frame.height
+        if pixels > MAX_PIXELS:
+            raise UnusablePicture(f"{name} has {frame.width} × {frame.height} pixels, in all more than {MAX_PIXELS:,}")
+        yield frame
+        if image.format == "MPO":  # the others are a thumbnail or a depth map
+            return
 
 
 def _read_frame(frame: Image.Image) -> tuple[Tensor, Tensor]:
@@ -80,16 +99,18 @@ def expand_prefix(prefix: str, width: int, height: int, now: datetime.datetime) 
     text = DATE.sub(lambda match: _date(match[1] or "yyyyMMddhhmmss", now), text)
     parts = text.split("/")
     reason = None
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(c) in BIDI for c in text):
         reason = "holds control characters"
     elif "\\" in text or ":" in text or text.startswith(("/", "~")) or ".." in parts:
         reason = "leads out of the output folder"
-    elif any(part in ("", ".") for part in parts):
+    elif any(not part.strip(" .") for part in parts):
         reason = "has an empty part"
     elif any(RESERVED.fullmatch(part.strip()) for part in parts):
         reason = "is a name that Windows reserves"
     elif any(len(part.encode()) > 200 for part in parts):
         reason = "is longer than 200 bytes"
+    elif len(parts) > MAX_FOLDERS:
+        reason = f"has more than {MAX_FOLDERS} parts"
     if reason is not None:
         raise UnusablePicture(f"the file name prefix {prefix[:80]!r} {reason}")
     return text
@@ -105,26 +126,42 @@ def write_png(image: Image.Image, root: Path, prefix: str, texts: Mapping[str, s
     The file appears whole under its name or not at all, and never in place of another. Raises OSError, and
     UnusablePicture if a link below `root` leads out of it.
     """
+    data = png_bytes(image, texts)
     folder = (root / prefix).parent
-    stem = prefix.rsplit("/", 1)[-1]
+    root.mkdir(parents=True, exist_ok=True)
+    _check_inside(folder, root, prefix)  # before any folder is made behind a link
     folder.mkdir(parents=True, exist_ok=True)
-    if not folder.resolve().is_relative_to(root.resolve()):
-        raise UnusablePicture(
-            f"the file name prefix {prefix[:80]!r} leads out of the output folder through a link"
-        )
-    info = PngInfo()
-    for name, text in texts.items():
-        info.add_itxt(name, text) if not text.isascii() else info.add_text(name, text)
-    descriptor, temporary = tempfile.mkstemp(prefix=".writing-", suffix=".png", dir=folder)
+    _check_inside(folder, root, prefix)
+    temporary = folder / f".writing-{secrets.token_hex(8)}.png"
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            image.save(file, "PNG", pnginfo=info, compress_level=COMPRESSION)
+        with temporary.open("xb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        return _claim(Path(temporary), folder, stem)
+        return _claim(temporary, folder, prefix.rsplit("/", 1)[-1])
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise OSError(error.errno, f"{error.strerror}, {len(data):,} bytes needed", str(folder)) from error
+        raise
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def png_bytes(image: Image.Image, texts: Mapping[str, str]) -> bytes:
+    """A PNG with text chunks, as Latin-1 where that is enough and as UTF-8 otherwise."""
+    info = PngInfo()
+    for name, text in texts.items():
+        text = text.encode("utf-8", "replace").decode()  # half of a surrogate pair is no text
+        info.add_itxt(name, text) if not text.isascii() else info.add_text(name, text)
+    # Into memory first: Pillow, writing to a file, does not say that the disk is full.
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=info, compress_level=COMPRESSION)
+    return buffer.getvalue()
+
+
+def _check_inside(folder: Path, root: Path, prefix: str) -> None:
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise UnusablePicture(f"the file name prefix {prefix[:80]!r} leads out of the output folder through a link")
 
 
 def _claim(temporary: Path, folder: Path, stem: str) -> Path:
@@ -134,27 +171,32 @@ def _claim(temporary: Path, folder: Path, stem: str) -> Path:
         target = folder / f"{stem}_{number:05}_.png"
         try:
             target.hardlink_to(temporary)
+            return target
         except FileExistsError:
             number += 1
-        except OSError:  # a file system without hard links
-            try:
-                target.open("xb").close()
-            except FileExistsError:
-                number += 1
-                continue
-            temporary.replace(target)
-            return target
-        else:
-            return target
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            if _move(temporary, target):
+                return target
+            number += 1
+
+
+def _move(temporary: Path, target: Path) -> bool:
+    """Rename a file on a file system without hard links; False if the name is taken."""
+    try:
+        target.open("xb").close()
+    except FileExistsError:
+        return False
+    try:
+        temporary.replace(target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def _last_number(folder: Path, stem: str) -> int:
     pattern = re.compile(re.escape(stem) + r"_(\d{5,9})_\.png")
     matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
     return max((int(match[1]) for match in matches if match), default=0)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -24,6 +24,7 @@ def center_crop(samples: Tensor, width: int, height: int) -> Tensor:
     old_aspect, aspect = old_width / old_height, width / height
     x = round((old_width - old_width * (aspect / old_aspect)) / 2) if old_aspect > aspect else 0
     y = round((old_height - old_height * (old_aspect / aspect)) / 2) if old_aspect < aspect else 0
+    x, y = min(x, (old_width - 1) // 2), min(y, (old_height - 1) // 2)  # a line stays of the thinnest part
     return samples[:, :, y : old_height - y, x : old_width - x]
 
 

@@ -72,6 +72,7 @@ params:
 nodes:
   model: {uses: Load, with: {name: tiny}}
   nothing: {uses: Nothing}
+  part: {uses: ../parts/upscale.yaml, with: {anything: [1]}}
   nothing_too: {uses: Nothing, with: {}}
   plain: {uses: Sample (a/b c), with: {model: $model.model}}
   full:
@@ -110,6 +111,7 @@ def test_a_good_workflow() -> None:
         ("nodegraph: 1", "name2: 1"),
         ("params:", "parms:"),
         ("uses: Nothing}", "uses: Nothin}"),
+        ("../parts/upscale.yaml", "parts/upscale.yaml"),
         ("title:", "titel:"),
         ("  nothing:", "  bad.name:"),
         ("  nothing:", "  __proto__:"),
@@ -149,7 +151,7 @@ def test_a_mistake_is_seen(old: str, new: str) -> None:
 
 def test_what_editors_show() -> None:
     definitions = SCHEMA["$defs"]
-    assert definitions["node"]["properties"]["uses"]["enum"] == ["Load", "Nothing", "Sample (a/b c)"]
+    assert definitions["node"]["properties"]["uses"]["anyOf"][0]["enum"] == ["Load", "Nothing", "Sample (a/b c)"]
     inputs = definitions["inputs:Sample (a/b c)"]
     assert inputs["properties"]["steps"]["description"] == "How many steps (INT)"
     assert inputs["properties"]["steps"]["default"] == 20
