@@ -7,7 +7,7 @@ They are made from the document, so a workflow whose nodes are unknown, or run i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from nodegraph.workflow.document import NodeEntry, Ref, Slot, Workflow
@@ -32,25 +32,36 @@ def edges(workflow: Workflow) -> Iterator[Edge]:
                 yield Edge(value.name, name, input_name)
 
 
-def to_mermaid(workflow: Workflow) -> str:
-    """The workflow as a Mermaid flowchart, without a final line end. Nodes are numbered: names may be keywords."""
+def shown(workflow: Workflow, hidden: Collection[tuple[str, str]]) -> Iterator[Edge]:
+    """The links to draw."""
+    return (edge for edge in edges(workflow) if (edge.source, edge.target) not in hidden)
+
+
+def to_mermaid(workflow: Workflow, hidden: Collection[tuple[str, str]] = ()) -> str:
+    """The workflow as a Mermaid flowchart, without a final line end. Nodes are numbered: names may be keywords.
+
+    Links between the pairs of nodes in `hidden` are left out.
+    """
     number = {name: f"n{i}" for i, name in enumerate(workflow.nodes)}
     lines = ["flowchart LR"]
     for name, entry in workflow.nodes.items():
         label = "<br/>".join(_mermaid_text(line) for line in _label(name, entry))
         lines.append(f'  {number[name]}["{label}"]')
-    arrows = [f'  {number[e.source]} -->|"{_mermaid_text(e.input)}"| {number[e.target]}' for e in edges(workflow)]
+    arrows = [
+        f'  {number[e.source]} -->|"{_mermaid_text(e.input)}"| {number[e.target]}' for e in shown(workflow, hidden)
+    ]
     return "\n".join([*lines, *arrows])
 
 
-def to_dot(workflow: Workflow) -> str:
-    """The workflow as a DOT digraph, without a final line end."""
+def to_dot(workflow: Workflow, hidden: Collection[tuple[str, str]] = ()) -> str:
+    """The workflow as a DOT digraph, without a final line end, and without the links in `hidden`."""
     lines = [f"digraph {_dot_text(workflow.name or 'workflow')} {{", "  rankdir=LR;", "  node [shape=box];"]
     for name, entry in workflow.nodes.items():
         label = "\\n".join(_dot_text(line)[1:-1] for line in _label(name, entry))
         lines.append(f'  {_dot_text(name)} [label="{label}"];')
     arrows = [
-        f"  {_dot_text(e.source)} -> {_dot_text(e.target)} [label={_dot_text(e.input)}];" for e in edges(workflow)
+        f"  {_dot_text(e.source)} -> {_dot_text(e.target)} [label={_dot_text(e.input)}];"
+        for e in shown(workflow, hidden)
     ]
     return "\n".join([*lines, *arrows, "}"])
 

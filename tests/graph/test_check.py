@@ -272,9 +272,7 @@ def test_seeds_have_sixty_four_bits(seed: int, fine: bool):
 
 
 def test_a_choice_is_one_of_the_list():
-    checked = check_yaml(
-        "nodes:\n  a: {uses: Words, with: {style: lout}}\n  s: {uses: Show, with: {value: $a}}\n"
-    )
+    checked = check_yaml("nodes:\n  a: {uses: Words, with: {style: lout}}\n  s: {uses: Show, with: {value: $a}}\n")
     problem = checked.problems[0]
     assert (problem.code, problem.expected, problem.hint) == ("not_a_choice", "plain, loud", "did you mean 'loud'?")
 
