@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nodegraph.api import Builder, check, load, loads, run
     from nodegraph.context import CancelToken, Context
     from nodegraph.errors import Problem, ProblemError
-    from nodegraph.execution.executor import RunResult
+    from nodegraph.execution.result import RunResult
     from nodegraph.execution.session import Session, Settings
     from nodegraph.node import node
 
@@ -44,7 +44,7 @@ _HOMES = {
     "Context": "nodegraph.context",
     "Problem": "nodegraph.errors",
     "ProblemError": "nodegraph.errors",
-    "RunResult": "nodegraph.execution.executor",
+    "RunResult": "nodegraph.execution.result",
     "Session": "nodegraph.execution.session",
     "Settings": "nodegraph.execution.session",
     "check": "nodegraph.api",

@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from nodegraph.context import CancelToken, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.execution.events import Listener
-from nodegraph.execution.executor import RunResult
+from nodegraph.execution.result import RunResult
 from nodegraph.execution.session import Session, Settings
 from nodegraph.node import NodeSpec, spec_of
 from nodegraph.registry import load_registry

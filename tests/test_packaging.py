@@ -123,9 +123,7 @@ def test_the_installed_program_says_its_version(installed: Path, tmp_path: Path)
 def test_the_installed_program_checks_and_runs_its_example(installed: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     # A home of its own, so that no cache or setting of the user stands in for what the wheel lacks.
-    env = clean_environment(
-        HOME=str(tmp_path / "home"), XDG_CACHE_HOME=str(tmp_path / "cache"), HF_HUB_OFFLINE="1"
-    )
+    env = clean_environment(HOME=str(tmp_path / "home"), XDG_CACHE_HOME=str(tmp_path / "cache"), HF_HUB_OFFLINE="1")
     call(installed / "nodegraph", "check", "hello", cwd=tmp_path, env=env)
     call(installed / "nodegraph", "run", "hello", "--output-dir", pictures, cwd=tmp_path, env=env)
     (picture,) = pictures.rglob("*.png")
@@ -213,9 +211,7 @@ def test_what_make_cannot_work_with_is_said_in_a_line(
     programs = tmp_path_factory.mktemp("bin")
     for name in ("make", "sh"):
         (programs / name).symlink_to(shutil.which(name) or name)
-    status, output, calls = checkout.make(
-        "test", **{name: value.format(path=programs) for name, value in env.items()}
-    )
+    status, output, calls = checkout.make("test", **{name: value.format(path=programs) for name, value in env.items()})
     lines = output.splitlines()
     assert status != 0
     assert message.format(python=checkout.python) in lines[0]

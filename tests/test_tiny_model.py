@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ PROMPTS: dict[str, Scene] = {
 
 
 @cache
-def _pipeline() -> StableDiffusionPipeline:
+def _pipeline() -> Any:
     pipeline = StableDiffusionPipeline.from_pretrained(
         MODEL, safety_checker=None, dtype=torch.float32, local_files_only=True
     )

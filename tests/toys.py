@@ -21,8 +21,10 @@ from nodegraph.workflow.read import load_text
 from nodegraph.workflow.texts import BadReference, parse_text
 
 T = TypeVar("T")
-Wood = socket(NewType("Wood", object), "WOOD")
-Stone = socket(NewType("Stone", object), "STONE")
+Wood = NewType("Wood", object)
+Stone = NewType("Stone", object)
+socket(Wood, "WOOD")
+socket(Stone, "STONE")
 
 
 class Halves(NamedTuple):

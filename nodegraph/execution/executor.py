@@ -12,12 +12,10 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nodegraph.cache.keys import action_key
 from nodegraph.cache.memory import Record, ResultStore
@@ -26,41 +24,15 @@ from nodegraph.engines.local import Engine
 from nodegraph.errors import Problem
 from nodegraph.execution import events
 from nodegraph.execution.events import Listener
-from nodegraph.execution.outcome import check_arrivals, output_digests, outputs_of, problem_of, traceback_of
+from nodegraph.execution.outcome import check_arrivals, problem_of, traceback_of
 from nodegraph.execution.plan import Plan
-from nodegraph.graph.model import GraphNode
+from nodegraph.execution.result import RunResult
+from nodegraph.execution.work import Worked, context_of, work, work_async
 from nodegraph.sockets.values import Saved
-
-if TYPE_CHECKING:
-    import PIL.Image
 
 UNNEEDED, HIT, TODO, DONE, FAILED, SKIPPED = range(6)
 YIELD_SECONDS = 0.005  # how long light nodes may hold the event loop
 YIELD_EVERY = 64  # nodes between two looks at the clock
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a run went.
-
-    `values` holds the outputs of the nodes asked for (by id, then output number), `outputs` the workflow's named
-    outputs, `saved` what output nodes wrote, `problems` the failures, in the order in which they happened.
-    """
-
-    status: Literal["done", "failed", "cancelled"]
-    values: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
-    saved: dict[str, Saved] = field(default_factory=dict[str, Saved])
-    problems: tuple[Problem, ...] = ()
-    executed: tuple[str, ...] = ()
-    cached: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    seconds: float = 0.0
-    outputs: Mapping[str, object] = field(default_factory=dict[str, object])
-
-    def __getitem__(self, node: str) -> object:
-        """The value of a node's only output, or the tuple of its outputs; KeyError if the run was not to keep it."""
-        values = self.values[node]
-        return values[0] if len(values) == 1 else values
 
 
 async def execute(
@@ -351,21 +323,21 @@ class _Run:
                 self._fail(i, error)
                 return
         if spec.context_name is not None:
-            arguments[spec.context_name] = self._context_of(i)
+            arguments[spec.context_name] = context_of(self.context, node.id, self.token, self._tell)
         key = self.keys[i]
         if spec.is_async:
-            task = self.loop.create_task(_work_async(node, arguments, key))
+            task = self.loop.create_task(work_async(node, arguments, key))
             self.running[i] = task
             task.add_done_callback(partial(self._on_done, i))
         elif spec.light:
             try:
-                worked = _work(node, arguments, key)
+                worked = work(node, arguments, key)
             except (Exception, Cancelled) as error:
                 self._fail(i, error)
             else:
                 self._finish(i, worked)
         else:
-            self.running[i] = future = self.engine.submit(partial(_work, node, arguments, key))
+            self.running[i] = future = self.engine.submit(partial(work, node, arguments, key))
             future.add_done_callback(lambda done: self._call_soon(self._on_done, i, done))
 
     def _on_done(self, i: int, done: asyncio.Task[Worked] | Future[Worked]) -> None:
@@ -436,34 +408,14 @@ class _Run:
             if waiting[dependant] == 0:
                 self.ready.append(dependant)
 
-    def _context_of(self, i: int) -> Context:
-        name = self.plan.graph.nodes[i].id
-
-        def later(event: events.Event) -> None:
-            if self.on_event is None:
-                return
-            if threading.get_ident() == self.thread:  # a light or async node: before it can finish
-                self.on_event(event)
-            else:
-                self._call_soon(self.on_event, event)
-
-        def progress(value: float, total: float) -> None:
-            later(events.Progress(name, value, total))
-
-        def preview(image: PIL.Image.Image) -> None:
-            later(events.Preview(name, image))
-
-        def warn(message: str) -> None:
-            later(events.Warned(name, message))
-
-        return replace(
-            self.context,
-            node=name,
-            token=self.token,
-            on_progress=progress,
-            on_preview=preview if self.context.previews else None,
-            warn=warn,
-        )
+    def _tell(self, event: events.Event) -> None:
+        """Pass on what a node says while it runs, from whatever thread that is."""
+        if self.on_event is None:
+            return
+        if threading.get_ident() == self.thread:  # a light or async node: before it can finish
+            self.on_event(event)
+        else:
+            self._call_soon(self.on_event, event)
 
     def _call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
         """Have something done on the loop, from any thread; nothing if the loop was closed meanwhile."""
@@ -473,41 +425,6 @@ class _Run:
     def _emit(self, event: events.Event) -> None:
         if self.on_event is not None:
             self.on_event(event)
-
-
-class Worked(NamedTuple):
-    """What came of a node's work: its outputs, and the record to keep of them."""
-
-    values: tuple[object, ...]
-    record: Record
-
-
-def _work(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
-    """Run a node's function where it is called, and digest what it gives there too: large tensors take their time."""
-    began = time.perf_counter()
-    try:
-        result = node.spec.function(**arguments)
-    except SystemExit as error:
-        raise _left(error) from error
-    return _worked(node, result, key, time.perf_counter() - began)
-
-
-async def _work_async(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
-    began = time.perf_counter()
-    try:
-        result = await node.spec.function(**arguments)
-    except SystemExit as error:  # it would end the event loop
-        raise _left(error) from error
-    return _worked(node, result, key, time.perf_counter() - began)
-
-
-def _left(error: SystemExit) -> RuntimeError:
-    return RuntimeError(f"the node tried to leave the program (SystemExit: {error.code!r})")
-
-
-def _worked(node: GraphNode, result: object, key: bytes | None, seconds: float) -> Worked:
-    values, saved = outputs_of(node, result)
-    return Worked(values, Record(output_digests(values, key), seconds, saved))
 
 
 def _files_exist(saved: Saved) -> bool:

@@ -16,9 +16,10 @@ from nodegraph.context import CancelToken, Context, Provenance, Roots
 from nodegraph.engines.local import Engine, LocalEngine
 from nodegraph.errors import ProblemError
 from nodegraph.execution.events import Listener
-from nodegraph.execution.executor import RunResult, execute
+from nodegraph.execution.executor import execute
 from nodegraph.execution.plan import plan, unknown_target
 from nodegraph.execution.provenance import provenance_of
+from nodegraph.execution.result import RunResult
 from nodegraph.graph.build import check
 from nodegraph.graph.model import Checked, Graph
 from nodegraph.registry import Registry, load_registry

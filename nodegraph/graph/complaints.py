@@ -11,7 +11,7 @@ from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
 from nodegraph.workflow.document import NodeEntry, Ref, Slot, Workflow
 
-MAX_COMPARISONS = 200_000
+MAX_COMPARISONS = 100_000
 MAX_FITTING = 13  # outputs that are looked for; one more than a listing shows
 
 
@@ -23,6 +23,9 @@ class Hints:
 
     def __init__(self, workflow: Workflow, registry: Registry) -> None:
         self.workflow, self.registry = workflow, registry
+        self.names = [*workflow.nodes, *workflow.params]
+        self.names_shown = f"there are {listing(self.names, limit=8)}" if self.names else "there are none"
+        self.params_shown = listing(list(workflow.params))
         self._left = MAX_COMPARISONS
         self._fitting: dict[tuple[str, ...], list[tuple[str, str]]] = {}
 
@@ -156,13 +159,11 @@ def output_of_param(value: Ref | Slot) -> Problem:
 
 def unknown_reference(hints: Hints, value: Ref | Slot) -> Problem:
     """A name that is neither a node nor a parameter."""
-    names = [*hints.workflow.nodes, *hints.workflow.params]
     return Problem(
         code="unknown_reference",
         message=f"{shorten(_written(value))} refers to no node or parameter",
         got=_written(value),
-        hint=hints.guess(value.name, names, sigil="$")
-        or (f"there are {listing(names, limit=8)}" if names else "there are none"),
+        hint=hints.guess(value.name, hints.names, sigil="$") or hints.names_shown,
     )
 
 
@@ -183,7 +184,7 @@ def unknown_template_name(hints: Hints, part: Ref) -> Problem:
         code="unknown_param",
         message=f"${{{part.name}}} names {'a node' if is_node else 'no parameter'}; texts are filled with parameters",
         got=part.name,
-        expected=listing(list(hints.workflow.params)),
+        expected=hints.params_shown,
         hint=hints.guess(part.name, hints.workflow.params) or "declare it under params:, or write $$ for a dollar",
     )
 

@@ -95,7 +95,7 @@ def reached(before: list[Item], after: list[Item]) -> set[int]:
 def test_values_are_right_and_only_what_changed_is_run(history: list[list[Item]], data: st.DataObject):
     store = MemoryStore()
     names = [f"n{i}" for i in range(len(history[0]))]
-    seen: set[tuple[str, int, int, int]] = set()  # actions that ran: type, then the values that went in
+    seen: set[tuple[object, ...]] = set()  # actions that ran: type, then the values that went in
     before: list[Item] | None = None
     for graph in history:
         only = names if before is None else data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
@@ -103,7 +103,7 @@ def test_values_are_right_and_only_what_changed_is_run(history: list[list[Item]]
         result = run(graph_of(document(graph), Mix, Heavy, Late), store=store, only=only, workers=2)
         assert result.status == "done"
         assert result.values == {name: (values[int(name[1:])],) for name in only}
-        actions = {
+        actions: dict[str, tuple[object, ...]] = {
             name: (
                 graph[i].uses,
                 *(0 if j is None else values[j] for j in (graph[i].a, graph[i].b)),
@@ -124,10 +124,12 @@ def test_values_are_right_and_only_what_changed_is_run(history: list[list[Item]]
 
 def only_same_links(before: list[Item], after: list[Item]) -> bool:
     """Whether the two graphs differ in literals and types alone; then what a change reaches is the same in both."""
-    return all(replace(old, uses="", plus=0) == replace(new, uses="", plus=0) for old, new in zip(before, after, strict=True))
+    return all(
+        replace(old, uses="", plus=0) == replace(new, uses="", plus=0) for old, new in zip(before, after, strict=True)
+    )
 
 
-def linked(graph: list[Item], actions: dict[str, tuple[str, int, int, int]], name: str) -> tuple[object, ...]:
+def linked(graph: list[Item], actions: dict[str, tuple[object, ...]], name: str) -> tuple[object, ...]:
     item = graph[int(name[1:])]
     return (*actions[name], item.a is None, item.b is None)
 

@@ -253,18 +253,22 @@ def test_progress_previews_and_warnings_arrive_in_order_before_the_end(kind: str
 
     if kind == "async":
 
-        @node(category="toys")
-        async def Steps(context: Context = NO_CONTEXT) -> int:
+        @node(category="toys", name="Steps")
+        async def late(context: Context = NO_CONTEXT) -> int:
             await asyncio.sleep(0)
             return work(context)
+
+        function: Any = late
     else:
 
-        @node(category="toys", light=kind == "light")
-        def Steps(context: Context = NO_CONTEXT) -> int:
+        @node(category="toys", name="Steps", light=kind == "light")
+        def steps(context: Context = NO_CONTEXT) -> int:
             return work(context)
 
+        function = steps
+
     events: list[Event] = []
-    graph = graph_of([entry("a", "Steps"), entry("s", "Show", value="$a")], Steps)
+    graph = graph_of([entry("a", "Steps"), entry("s", "Show", value="$a")], function)
     assert run(graph, events=events).status == "done"
     assert kinds(events, "a") == ["Started", *["Progress", "Preview"] * 3, "Warned", "Finished"]
     assert [event.value for event in events if isinstance(event, ev.Progress)] == [1, 2, 3]
@@ -397,16 +401,20 @@ def test_a_failure_names_its_node_and_who_did_not_run_because_of_it_and_others_g
 def test_a_node_cannot_leave_the_program(kind: str):
     if kind == "async":
 
-        @node(category="toys")
-        async def Leave() -> int:
+        @node(category="toys", name="Leave")
+        async def late() -> int:
             raise SystemExit(3)
+
+        function: Any = late
     else:
 
-        @node(category="toys", light=kind == "light")
-        def Leave() -> int:
+        @node(category="toys", name="Leave", light=kind == "light")
+        def leave() -> int:
             raise SystemExit(3)
 
-    result = run(graph_of([entry("a", "Leave"), entry("s", "Show", value="$a"), entry("t", "Show", value=1)], Leave))
+        function = leave
+
+    result = run(graph_of([entry("a", "Leave"), entry("s", "Show", value="$a"), entry("t", "Show", value=1)], function))
     assert result.status == "failed"
     assert "tried to leave the program" in result.problems[0].message
     assert "t" in result.saved
@@ -573,6 +581,7 @@ def test_cancelling_the_coroutine_ends_its_nodes():
     from nodegraph.execution.executor import execute
 
     ended: list[str] = []
+    over = asyncio.Event()
 
     @node(category="toys")
     async def Forever(context: Context = NO_CONTEXT) -> int:
@@ -581,6 +590,7 @@ def test_cancelling_the_coroutine_ends_its_nodes():
         finally:
             assert context.token is not None
             ended.append("cancelled" if context.token.cancelled else "?")
+            over.set()
         return 1
 
     graph = graph_of([entry("a", "Forever"), entry("s", "Show", value="$a")], Forever)
@@ -596,8 +606,7 @@ def test_cancelling_the_coroutine_ends_its_nodes():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        while not ended:
-            await asyncio.sleep(0)
+        await over.wait()
         engine.close()
 
     asyncio.run(main())

@@ -75,7 +75,10 @@ def test_ten_thousand_inputs_of_one_node():
     size = 10_000
     arguments = ", ".join(f"i{i}: int" for i in range(size))
     namespace = {"node": node}
-    exec(f"@node(category='toys', light=True)\ndef Wide({arguments}) -> int:\n    return sum(locals().values())\n", namespace)
+    exec(
+        f"@node(category='toys', light=True)\ndef Wide({arguments}) -> int:\n    return sum(locals().values())\n",
+        namespace,
+    )
     sources = {f"n{i}": NodeEntry(f"n{i}", "Number", {"value": i}) for i in range(size)}
     wide = NodeEntry("wide", "Wide", {f"i{i}": Ref(f"n{i}") for i in range(size)})
     graph = graph_of(Workflow({"wide": wide, **sources}), namespace["Wide"])  # type: ignore[arg-type]

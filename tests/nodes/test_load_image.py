@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_a_single_pixel_is_a_picture(folder: Path, context: Context) -> None:
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
 def test_the_frames_of_an_animation_are_a_batch(folder: Path, context: Context, suffix: str) -> None:
     frames = [Image.new("RGB", (6, 4), colour) for colour in (RED, BLUE, (0, 255, 0))]
-    options = {"lossless": True} if suffix == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     frames[0].save(folder / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
     picture, mask = LoadImage(f"a.{suffix}", context)
     assert picture.shape == (3, 4, 6, 3)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from nodegraph.context import Cancelled, CancelToken
+from nodegraph.resources import shipped
 from nodegraph.sockets import Image, Latent
+from nodes.diffusion.pictures import read_picture
 from nodes.prompt import CLIPTextEncode
 from nodes.vae import VAEDecode, VAEEncode
 from tests.helpers import digest_of, problem
@@ -59,26 +61,27 @@ def test_a_long_prompt_is_encoded_in_chunks(tiny: Tiny) -> None:
     assert encode(tiny, "star " * 76)[0].shape == (1, 154, 128)
 
 
-@pytest.mark.parametrize("text", ["a red star " * 9000, "x" * 100_000, "(" * 100_000, "((a) " * 25_000, "🐻" * 25_000])
-def test_a_text_of_100_kb_is_encoded(tiny: Tiny, text: str) -> None:
+@pytest.mark.parametrize("text", ["a red star " * 9000, "x" * 10_000, "(" * 10_000, "((a) " * 2500, "🐻" * 2500])
+def test_a_text_without_measure_is_encoded(tiny: Tiny, text: str) -> None:
     vectors, _ = encode(tiny, text)
     assert vectors.shape[1] % 77 == 0
+    assert vectors.shape[1] > 10 * 77
     assert torch.isfinite(vectors).all()
 
 
 # --- the autoencoder
 
 
-def test_a_smooth_picture_survives_the_way_through_latents(tiny: Tiny) -> None:
-    picture = smooth(128, 128)
+def test_a_picture_survives_the_way_through_latents(tiny: Tiny) -> None:
+    picture, _ = read_picture(shipped("workflows") / "pictures" / "heart.png")
+    picture = Image(picture)
     latent = VAEEncode(picture, tiny.checkpoint.VAE, tiny.context)
-    assert latent["samples"].shape == (1, 4, 16, 16)
+    assert latent["samples"].shape == (1, 4, picture.shape[1] // 8, picture.shape[2] // 8)
     assert latent["samples"].dtype == torch.float32
     back = VAEDecode(latent, tiny.checkpoint.VAE, tiny.context)
     assert back.shape == picture.shape
     assert back.min() >= 0 and back.max() <= 1
-    error = (back - picture)[:, 8:-8, 8:-8].square().mean()
-    assert -10 * torch.log10(error) > 20
+    assert -10 * torch.log10((back - picture).square().mean()) > 25  # dB of a signal to noise ratio
 
 
 @pytest.mark.parametrize(("width", "height"), [(70, 65), (8, 8), (63, 15), (9, 100)])

@@ -53,7 +53,28 @@ def test_texts_in_a_list_cannot_run_into_each_other(a: list[str], b: list[str]):
 
 
 def test_values_that_python_calls_equal_are_told_apart():
-    alike = [1, 1.0, True, "1", b"1", None, 0, 0.0, -0.0, False, "", b"", [], {}, [1], ["1"], {"1": 1}, {1: 1}, "i1", "n"]
+    alike = [
+        1,
+        1.0,
+        True,
+        "1",
+        b"1",
+        None,
+        0,
+        0.0,
+        -0.0,
+        False,
+        "",
+        b"",
+        [],
+        {},
+        [1],
+        ["1"],
+        {"1": 1},
+        {1: 1},
+        "i1",
+        "n",
+    ]
     assert len({digest(value) for value in alike}) == len(alike)
     assert len({digest([value]) for value in alike}) == len(alike)
 
@@ -77,7 +98,9 @@ DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int
 
 
 def test_tensors_count_by_dtype_shape_and_bytes():
-    tensors = [torch.zeros(shape, dtype=dtype) for dtype in DTYPES for shape in [(), (1,), (0,), (2, 3), (3, 2), (6,), (0, 4)]]
+    tensors = [
+        torch.zeros(shape, dtype=dtype) for dtype in DTYPES for shape in [(), (1,), (0,), (2, 3), (3, 2), (6,), (0, 4)]
+    ]
     tensors += [torch.ones(2, 3), -torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.complex64)]
     assert len({digest(tensor) for tensor in tensors}) == len(tensors)
     for tensor in tensors:

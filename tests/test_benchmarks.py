@@ -1,0 +1,33 @@
+"""The benchmarks run, and the ways that they compare come to the same values."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import executor, sampling
+from benchmarks.__main__ import main
+from benchmarks.yaml_load import text_of
+from nodegraph.workflow.read import load_text
+
+
+def test_the_executor_is_compared_on_one_graph():
+    measured = executor.measure_size(50)
+    assert {"cold", "cached", "networkx, build and evaluate", "bare loop in order"} <= set(measured)
+
+
+def test_the_yaml_that_is_read_is_a_workflow():
+    loaded = load_text(text_of(3))
+    assert loaded.problems == ()
+    assert loaded.workflow is not None
+    assert len(loaded.workflow.nodes) == 3
+
+
+def test_the_sampler_is_compared_with_a_loop_that_gives_the_same_picture(capsys: pytest.CaptureFixture[str]):
+    sampling.main(small=True)  # fails if the two pictures differ
+    assert "KSampler" in capsys.readouterr().out
+
+
+def test_a_benchmark_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert "there is no benchmark" in capsys.readouterr().err
