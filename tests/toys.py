@@ -10,8 +10,9 @@ from nodegraph.cache.memory import MemoryStore, ResultStore
 from nodegraph.context import CancelToken, Context, Roots
 from nodegraph.engines.local import LocalEngine
 from nodegraph.execution.events import Event
-from nodegraph.execution.executor import RunResult, execute
+from nodegraph.execution.executor import execute
 from nodegraph.execution.plan import plan
+from nodegraph.execution.result import RunResult
 from nodegraph.graph import Checked, Graph, check
 from nodegraph.node import Range, node, spec_of
 from nodegraph.registry import Registry

@@ -18,7 +18,8 @@ WIDTH: Final = 100
 # Unquoted, these begin a text in YAML whatever follows; digits and signs are looked at more closely.
 PLAIN: Final = re.compile(r"[A-Za-z_$(./0-9+-][^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]*")
 NOT_PLAIN: Final = re.compile(r": | #|:$|\s$")
-BRACKETS: Final = re.compile(r"[][{},]")
+# Inside {} and [], these end an unquoted text (`?` only for PyYAML without libyaml).
+BRACKETS: Final = re.compile(r"[][{},?]")
 # What readers of YAML 1.1 take for a boolean, a number in base 60, a date …
 MISREAD: Final = re.compile(
     r"y|n|yes|no|on|off|true|false|null|[-+]?\.(?:inf|nan)|[-+.0-9][-+.:_0-9 a-fotxz]*", re.IGNORECASE
