@@ -1,0 +1,32 @@
+"""`python -m benchmarks [executor|yaml_load|sampling …] [--small]`: measure, and print a table each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+from collections.abc import Sequence
+
+BENCHMARKS = ("executor", "yaml_load", "sampling")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the named benchmarks, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--small", action="store_true", help="small graphs and a small network: seconds, not minutes")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    print(
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores{load}"
+    )
+    for name in options.names or BENCHMARKS:
+        importlib.import_module(f"benchmarks.{name}").main(small=options.small)
+
+
+if __name__ == "__main__":
+    main()
