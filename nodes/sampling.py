@@ -126,6 +126,7 @@ def run_sampler(
     from nodes.diffusion.denoiser import conditions, guided_denoiser, unet_denoiser
     from nodes.diffusion.sampling import NonFiniteLatent, sample
 
+    check_steps(steps, denoise)
     sigmas = sigmas_of(model)
     with torch.no_grad():
         unet = module_of(model, context)
@@ -170,6 +171,23 @@ def run_sampler(
                 )
             ) from error
     return {**latent_image, "samples": samples.float().cpu()}
+
+
+def check_steps(steps: int, denoise: float) -> None:
+    """Refuse a denoise so small that the schedule it is the end of would be endless."""
+    from nodes.diffusion.schedules import MAX_STEPS
+
+    if 0 < denoise and steps / denoise > MAX_STEPS:
+        raise ProblemError(
+            Problem(
+                code="bad_value",
+                message=f"{steps} steps at denoise {denoise} would be the end of a schedule of {steps / denoise:.0f} steps",
+                input="denoise",
+                got=str(denoise),
+                expected=f"0, or at least {steps / MAX_STEPS}",
+                hint="raise denoise, or write 0 to keep the latent",
+            )
+        )
 
 
 def step_reporter(model: Model, context: Context) -> Callable[[Step], None]:

@@ -226,3 +226,8 @@ def test_weights_that_vanished_since_they_were_found_are_told(tiny: Tiny, contex
         )
     )
     assert found.code == "model_unreadable"
+
+
+def test_a_denoise_of_almost_nothing_is_told(tiny: Tiny) -> None:
+    told = problem(lambda: draw(tiny, denoise=1e-9))
+    assert (told.code, told.input) == ("bad_value", "denoise")
