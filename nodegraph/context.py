@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nodegraph.errors import Problem, ProblemError, shorten
+from nodegraph.files import FileDigests
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -171,10 +172,8 @@ class Context:
         return torch.Generator(device=device).manual_seed(seed)
 
     def digest(self, path: Path) -> str:
-        """Content digest of a file or folder, remembered between runs where the executor does so."""
-        if self.digest_file is None:
-            raise RuntimeError("this context cannot digest files")
-        return self.digest_file(path)
+        """Content digest of a file or folder, remembered between runs where the executor does so. Raises OSError."""
+        return (self.digest_file or FileDigests().digest)(path)
 
     def input_file(self, name: str) -> Path:
         """The input file `name`; raises a `ProblemError` naming the folders searched when it is not there."""

@@ -177,11 +177,11 @@ def check_steps(steps: int, denoise: float) -> None:
     """Refuse a denoise so small that the schedule it is the end of would be endless."""
     from nodes.diffusion.schedules import MAX_STEPS
 
-    if 0 < denoise and steps / denoise > MAX_STEPS:
+    if denoise > 0 and steps / denoise > MAX_STEPS:
         raise ProblemError(
             Problem(
                 code="bad_value",
-                message=f"{steps} steps at denoise {denoise} would be the end of a schedule of {steps / denoise:.0f} steps",
+                message=f"{steps} steps at denoise {denoise} need a schedule of {steps / denoise:.0f} steps",
                 input="denoise",
                 got=str(denoise),
                 expected=f"0, or at least {steps / MAX_STEPS}",

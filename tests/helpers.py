@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from nodegraph import Context, Problem, ProblemError
-from nodegraph.cache.keys import FileDigests
 from nodegraph.cache.pool import LivePool
 from nodegraph.context import Roots
+from nodegraph.files import FileDigests
 from nodegraph.resources import models_folder
 from nodegraph.sockets.codecs import digest
 

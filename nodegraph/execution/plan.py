@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nodegraph.cache.keys import FileDigests, action_head, frame, with_literals
+from nodegraph.cache.keys import action_head, frame, with_literals
 from nodegraph.context import Roots
 from nodegraph.errors import Problem, ProblemError, did_you_mean, listing, shorten
+from nodegraph.files import FileDigests
 from nodegraph.graph.model import Graph, GraphNode
 from nodegraph.sockets.codecs import Undigestible
 

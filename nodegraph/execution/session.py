@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from nodegraph.cache.keys import FileDigests, environment_class
+from nodegraph.cache.keys import environment_class
 from nodegraph.cache.memory import MemoryStore, ResultStore
 from nodegraph.cache.pool import LivePool
 from nodegraph.context import CancelToken, Context, Provenance, Roots
@@ -20,6 +20,7 @@ from nodegraph.execution.executor import execute
 from nodegraph.execution.plan import plan, unknown_target
 from nodegraph.execution.provenance import provenance_of
 from nodegraph.execution.result import RunResult
+from nodegraph.files import FileDigests
 from nodegraph.graph.build import check
 from nodegraph.graph.model import Checked, Graph
 from nodegraph.registry import Registry, load_registry

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegraph.cache.keys import FileDigests, action_key, action_prefix, environment_class, frame
+from nodegraph.cache.keys import action_key, action_prefix, environment_class, frame
+from nodegraph.files import FileDigests
 from nodegraph.node import Range, node, spec_of
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
