@@ -79,7 +79,7 @@ def background_words(background: str) -> tuple[str, ...]:
 
 
 def _one(words: Sequence[str], rng: np.random.Generator) -> str:
-    return words[rng.integers(len(words))]
+    return words[int(rng.integers(len(words)))]
 
 
 def with_article(words: str) -> str:
@@ -99,7 +99,7 @@ def caption(scene: Scene, rng: np.random.Generator, *, loose: bool) -> str:
     keep = 0.75 if loose else 1.0
     says_colour, says_shape, says_background = rng.random(3) < (keep, min(1, keep + 0.1), keep)
     says_size = rng.random() < (0.25 if scene.size == "medium" else 0.75)
-    says_place = rng.random() < (0.3 if scene.place == "centre" else 0.8)
+    says_place = rng.random() < (0.5 if scene.place == "centre" else 0.95)
     words = [_one(SIZE_WORDS[scene.size], rng)] if says_size else []
     words += [scene.colour] if says_colour else []
     words += [_one(SHAPE_WORDS[scene.shape], rng)] if says_shape else []

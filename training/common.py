@@ -18,6 +18,10 @@ SEED = 20240607
 SCALING_FACTOR = 0.18215
 
 
+Module = Any
+"""A model of diffusers or transformers: their annotations are narrower than what they take and return."""
+
+
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)

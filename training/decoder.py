@@ -12,9 +12,8 @@ import time
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 
-from training.common import SCALING_FACTOR, SEED, WORK, load_state, save_state, to_tensor
+from training.common import SCALING_FACTOR, SEED, WORK, Module, load_state, save_state, to_tensor
 from training.data import load_pictures
 from training.encode import LATENTS
 from training.vae import HELD_BACK, SHARP, load_vae, measure
@@ -32,11 +31,11 @@ def loss_of(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return error.abs().mean() + error.square().mean() + edges
 
 
-def train(steps: int, minutes: float) -> AutoencoderKL:
+def train(steps: int, minutes: float) -> Module:
     """Train for `steps` steps or `minutes` of wall clock, whichever ends first; continues from STATE."""
     pictures = load_pictures()
     latents = np.load(LATENTS)
-    vae = load_vae().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    vae = load_vae().to(memory_format=torch.channels_last)
     modules = torch.nn.ModuleList([vae.post_quant_conv, vae.decoder])
     optimiser = torch.optim.AdamW(modules.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
     step, spent = 0, 0.0

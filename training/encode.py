@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ LATENTS = WORK / "latents.npy"
 def encode(count: int) -> NDArray[np.float16]:
     """The scaled mean latents of the first `count` training pictures: N x 4 x 16 x 16."""
     vae, pictures = load_vae(), load_pictures()[:count]
-    vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    vae = vae.to(memory_format=torch.channels_last)
     parts: list[NDArray[np.float16]] = []
     for start in range(0, len(pictures), 64):
         x = to_tensor(pictures[start : start + 64]).contiguous(memory_format=torch.channels_last)
@@ -40,8 +41,8 @@ def main() -> None:
         return
     latents = encode(args.count)
 
-    def write(path: object) -> None:
-        with open(str(path), "wb") as file:
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
             np.save(file, latents)
 
     replace_file(LATENTS, write)

@@ -21,16 +21,16 @@ from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
 from numpy.typing import NDArray
 
 from training.captions import describe
-from training.common import MODEL, SEED, WORK, replace_file, save_sheet, to_pictures, to_tensor
+from training.common import MODEL, SEED, WORK, Module, replace_file, save_sheet, to_pictures, to_tensor
 from training.judge import Verdict, judge
 from training.scenes import PLAIN, Scene, draw, sample_scene
 
 PARTS = ("background", "colour", "shape", "place", "everything")
 
 
-def load_pipeline(folder: Path) -> StableDiffusionPipeline:
+def load_pipeline(folder: Path) -> Module:
     """The model in float32 with Euler's sampler."""
-    pipeline = StableDiffusionPipeline.from_pretrained(
+    pipeline: Module = StableDiffusionPipeline.from_pretrained(
         folder, safety_checker=None, dtype=torch.float32, local_files_only=True
     )
     pipeline.scheduler = EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
@@ -39,7 +39,7 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 
 
 def generate(
-    pipeline: StableDiffusionPipeline, prompts: Sequence[str], seed: int, steps: int = 20, guidance: float = 4.0
+    pipeline: Module, prompts: Sequence[str], seed: int, steps: int = 20, guidance: float = 4.0
 ) -> NDArray[np.uint8]:
     """One 128x128 picture a prompt; the noise of prompt i comes from the seed `seed + i`."""
     parts: list[NDArray[np.float32]] = []
@@ -81,7 +81,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 
 @torch.no_grad()
-def reconstruct(pipeline: StableDiffusionPipeline, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def reconstruct(pipeline: Module, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The pictures through the autoencoder and back."""
     vae = pipeline.vae
     parts = to_tensor(pictures).split(16)

@@ -15,7 +15,7 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
 from safetensors.torch import load_file
 
-from training.common import MODEL, WORK, replace_file
+from training.common import MODEL, WORK, Module, replace_file
 from training.data import load_pictures
 from training.encode import LATENTS
 from training.tokenizer import FOLDER, load_tokenizer
@@ -39,11 +39,12 @@ def build_scheduler() -> EulerDiscreteScheduler:
     )
 
 
-def build_pipeline() -> StableDiffusionPipeline:
+def build_pipeline() -> Module:
     """The pipeline of the newest weights there are."""
     tokenizer = load_tokenizer()
     unet, text = load_averaged(tokenizer)
-    return StableDiffusionPipeline(
+    make: Module = StableDiffusionPipeline
+    return make(
         vae=load_vae() if FINAL.exists() else build_vae(),
         text_encoder=text,
         tokenizer=tokenizer,
@@ -76,7 +77,7 @@ def weight_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
 
 
-def install(pipeline: StableDiffusionPipeline, folder: Path) -> None:
+def install(pipeline: Module, folder: Path) -> None:
     """Save the pipeline to a temporary folder in fp16, check it, then rename file by file into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
@@ -102,7 +103,7 @@ def check(folder: Path) -> None:
     for path in folder.rglob("*.safetensors"):
         if not all(t.dtype == torch.float16 and t.isfinite().all() for t in load_file(path).values()):
             raise SystemExit(f"export: {path} is not all finite fp16")
-    pipeline = StableDiffusionPipeline.from_pretrained(
+    pipeline: Module = StableDiffusionPipeline.from_pretrained(
         folder, safety_checker=None, dtype=torch.float32, local_files_only=True
     )
     pipeline.set_progress_bar_config(disable=True)

@@ -136,14 +136,14 @@ def _ramp(stops: Sequence[tuple[float, Rgb]]) -> Floats:
 
 def _blend(picture: Floats, colour: Rgb | Floats, alpha: Floats) -> Floats:
     a = alpha[..., None]
-    return picture * (1 - a) + np.asarray(colour, np.float32) * a
+    return (picture * (1 - a) + np.asarray(colour, np.float32) * a).astype(np.float32)
 
 
 def _hill(rng: np.random.Generator, level: float, swing: float) -> Floats:
     """Coverage (0..1, anti-aliased) of the ground below a wavy line at height `level`."""
     phase, waves = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 1.2)
     edge = level + rng.uniform(-0.02, 0.02) + swing * np.sin(2 * math.pi * waves * _U + phase)
-    return np.clip((_V - edge) * SIDE + 0.5, 0, 1)
+    return np.clip((_V - edge) * SIDE + 0.5, 0, 1).astype(np.float32)
 
 
 def _dots(rng: np.random.Generator, count: int, low: float, high: float, radius: float) -> Floats:
@@ -339,7 +339,7 @@ def _mask(parts: Sequence[Part], pose: Pose) -> Floats:
             for px, py in part.points
         ]
         pen.polygon(placed, fill=0 if part.tone == "cut" else 255)
-    return np.asarray(image.reduce(k), np.float32) / 255
+    return (np.asarray(image.reduce(k), np.float32) / 255).astype(np.float32)
 
 
 def silhouette(shape: str, pose: Pose) -> Floats:
@@ -366,7 +366,7 @@ def draw_object(picture: Floats, scene: Scene, pose: Pose) -> Floats:
     outline = silhouette(scene.shape, pose)
     blurred = Image.fromarray((outline * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(2.5))
     shadow = np.roll(np.asarray(blurred, np.float32) / 255, (3, 2), axis=(0, 1))
-    picture = _blend(picture, picture * 0.35, 0.45 * shadow)
+    picture = _blend(picture, picture * 0.35, (0.45 * shadow).astype(np.float32))
     down = np.clip((_V * SIDE - pose.y) / (2 * pose.half) + 0.5, 0, 1)
     glow = np.exp(-((_U * SIDE - pose.x + 0.35 * pose.half) ** 2 + (_V * SIDE - pose.y + 0.45 * pose.half) ** 2)
                   / (0.5 * pose.half**2))  # fmt: skip

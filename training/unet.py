@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training.captions import caption
-from training.common import SEED, WORK, load_state, save_state
+from training.common import SEED, WORK, Module, load_state, save_state
 from training.data import load_scenes
 from training.encode import LATENTS
 from training.scenes import Scene
@@ -32,11 +32,14 @@ BATCH = 32
 LEARNING_RATE = 1e-3
 EMA = 0.998
 EMPTY = 0.1
+LOOSE = 0.3
+NOISIER = 0.5  # the share of samples from the noisier half alone, where it is settled what lies where
 STEPS = 1000
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """The untrained text encoder: two layers of width 128."""
+    special: Any = tokenizer
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -46,16 +49,17 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         max_position_embeddings=LENGTH,
         hidden_act="quick_gelu",
         projection_dim=128,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=special.bos_token_id,
+        eos_token_id=special.eos_token_id,
+        pad_token_id=special.pad_token_id,
     )
     return CLIPTextModel(config)
 
 
-def build_unet() -> UNet2DConditionModel:
+def build_unet() -> Module:
     """The untrained UNet for 4x16x16 latents; its last convolution starts at zero."""
-    unet = UNet2DConditionModel(
+    make: Module = UNet2DConditionModel
+    unet = make(
         sample_size=16,
         in_channels=4,
         out_channels=4,
@@ -99,18 +103,23 @@ def begin(tokenizer: CLIPTokenizer) -> Training:
     """Fresh models from the seed, or the checkpoint's."""
     torch.manual_seed(SEED + 1)
     models = torch.nn.ModuleDict({"unet": build_unet(), "text": build_text_encoder(tokenizer)})
-    models["unet"].to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimiser = torch.optim.AdamW(models.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    unet: Module = models["unet"]
+    unet.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(
+        models.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
     state = load_state(STATE)
     if state is None:
         average = {k: v.detach().clone() for k, v in models.state_dict().items()}
         return Training(models, average, optimiser)
     models.load_state_dict(state["models"])
     optimiser.load_state_dict(state["optimiser"])
+    for group in optimiser.param_groups:
+        group.update(fused=True, foreach=False)
     return Training(models, state["average"], optimiser, state["step"], state["spent"])
 
 
-def load_averaged(tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+def load_averaged(tokenizer: CLIPTokenizer) -> tuple[Module, Module]:
     """The averaged UNet and text encoder of the checkpoint (untrained ones when there is none)."""
     unet, text = build_unet(), build_text_encoder(tokenizer)
     if (state := load_state(STATE)) is not None:
@@ -119,16 +128,14 @@ def load_averaged(tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPT
 
 
 def batch_texts(scenes: Sequence[Scene], rng: np.random.Generator) -> list[str]:
-    """A caption for each scene: half of them loose, a tenth empty."""
-    return ["" if rng.random() < EMPTY else caption(s, rng, loose=rng.random() < 0.5) for s in scenes]
+    """A caption for each scene: a share of them loose, some empty."""
+    return ["" if rng.random() < EMPTY else caption(s, rng, loose=rng.random() < LOOSE) for s in scenes]
 
 
 def loss_of(
-    models: Any, latents: torch.Tensor, ids: torch.Tensor, alphas: torch.Tensor, generator: torch.Generator
+    models: Any, latents: torch.Tensor, ids: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, alphas: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted error of the predicted noise for latents BxCxHxW (spread 1) and token ids Bx77."""
-    t = torch.randint(STEPS, (len(latents),), generator=generator)
-    noise = torch.randn(latents.shape, generator=generator)
+    """Weighted error of the predicted noise for latents BxCxHxW (spread 1), token ids Bx77 and timesteps B."""
     share = alphas[t].view(-1, 1, 1, 1)
     noisy = share.sqrt() * latents + (1 - share).sqrt() * noise
     with torch.autocast("cpu", torch.bfloat16):
@@ -145,52 +152,105 @@ def learning_rate(done: float, step: int) -> float:
     return LEARNING_RATE * min(1.0, (step + 1) / 200) * (0.01 + 0.99 * falling)
 
 
-def train(samples: int, minutes: float, until: float) -> None:
-    """Train on `samples` samples, or until the minutes or the clock (a Unix time) end it; resumable."""
-    tokenizer = load_tokenizer()
-    scenes: Sequence[Scene] = load_scenes()
-    latents: NDArray[np.float16] = np.load(LATENTS)
-    alphas = alphas_cumprod()
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When training ends: after so many samples or minutes, whichever comes first."""
+
+    samples: int
+    minutes: float
+
+    def done(self, training: Training) -> float:
+        """The share of the training that is behind us, 0 to 1."""
+        return min(1.0, max(training.step * BATCH / self.samples, training.spent / (60 * self.minutes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Processes that share each batch: one core each beats threads that wait for each other in every operation.
+
+    Each process has the same models. It writes the gradients of its share of the batch into `gradients` and reads
+    the others' after the barrier. Two buffers in turn make one barrier a step enough. `done` is the first
+    process's word on how far the training is, so that all use the same learning rate and stop together.
+    """
+
+    size: int
+    gradients: torch.Tensor
+    done: torch.Tensor
+    barrier: Any
+
+    def average(self, rank: int, turn: int, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Replace the gradients of `parameters` by their mean over all processes."""
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+        torch.cat([g.reshape(-1) for g in grads], out=self.gradients[turn, rank])
+        self.barrier.wait(300)
+        mean = self.gradients[turn].mean(0)
+        for gradient, part in zip(grads, mean.split([g.numel() for g in grads]), strict=True):
+            gradient.copy_(part.view(gradient.shape))
+
+
+def _work(rank: int, team: Team, budget: Budget) -> None:
+    torch.set_num_threads(1)
+    tokenizer, alphas = load_tokenizer(), alphas_cumprod()
+    scenes, latents = load_scenes(), np.load(LATENTS)
     training = begin(tokenizer)
     models = training.models.train()
-    parameters = dict(models.named_parameters())
-    begun, saved, since = time.monotonic() - training.spent, time.monotonic(), training.step
-    if until < math.inf:
-        minutes = min(minutes, (until - time.time() + training.spent) / 60)
+    names, parameters = zip(*models.named_parameters(), strict=True)
+    begun, saved = time.monotonic() - training.spent, time.monotonic()
     recent: list[float] = []
     while True:
-        training.spent = time.monotonic() - begun
-        done = max(training.step * BATCH / samples, training.spent / (60 * minutes))
-        if done >= 1 or time.monotonic() - saved > 120:
-            training.save()
-            saved = time.monotonic()
-        if done >= 1:
-            break
-        for group in training.optimiser.param_groups:
-            group["lr"] = learning_rate(done, training.step)
-        # Seeding by the step makes a continued run draw what an unbroken one would have drawn.
-        rng = np.random.default_rng([SEED, 2, training.step])
-        generator = torch.Generator().manual_seed(SEED * 3 + training.step)
-        pick = rng.integers(len(latents), size=BATCH)
-        texts = batch_texts([scenes[i] for i in pick], rng)
-        ids = tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
-        x = torch.from_numpy(latents[pick].astype(np.float32))
-        loss = loss_of(models, x, ids.input_ids, alphas, generator)
+        turn = training.step % 2
+        if rank == 0:
+            training.spent = time.monotonic() - begun
+            team.done[turn] = budget.done(training)
+        x, ids, t, noise = _batch(training.step, scenes, latents, tokenizer)
+        part = slice(rank, None, team.size)
+        loss = loss_of(models, x[part], ids[part], t[part], noise[part], alphas)
         training.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(models.parameters(), 1.0)
+        team.average(rank, turn, parameters)
+        done = float(team.done[turn])
+        for group in training.optimiser.param_groups:
+            group["lr"] = learning_rate(done, training.step)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         training.optimiser.step()
-        keep = min(EMA, (training.step + 1) / (training.step + 10))
-        with torch.no_grad():
-            names = list(parameters)
-            torch._foreach_lerp_([training.average[n] for n in names], [parameters[n] for n in names], 1 - keep)
         training.step += 1
         recent.append(loss.item())
-        if training.step % 100 == 0:
-            rate = (training.step - since) * BATCH / (time.monotonic() - begun - 0) if since == 0 else math.nan
-            print(f"unet: {training.step * BATCH} samples {training.spent:.0f} s done {done:.3f} "
-                  f"loss {np.mean(recent):.4f} {rate:.0f}/s", flush=True)  # fmt: skip
-            recent = []
+        if rank == 0:
+            keep = min(EMA, training.step / (training.step + 9))
+            with torch.no_grad():
+                torch._foreach_lerp_([training.average[n] for n in names], list(parameters), 1 - keep)
+            if training.step % 100 == 0:
+                print(f"unet: {training.step * BATCH} samples {training.spent:.0f} s done {done:.3f} "
+                      f"loss {np.mean(recent[-100:]):.4f}", flush=True)  # fmt: skip
+            if done >= 1 or time.monotonic() - saved > 120:
+                training.save()
+                saved = time.monotonic()
+        if done >= 1:
+            return
+
+
+def _batch(
+    step: int, scenes: Sequence[Scene], latents: NDArray[np.float16], tokenizer: CLIPTokenizer
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Latents, token ids, timesteps and noise of a step: the same in a continued run as in an unbroken one."""
+    rng, generator = np.random.default_rng([SEED, 2, step]), torch.Generator().manual_seed(SEED * 3 + step)
+    pick = rng.integers(len(latents), size=BATCH)
+    texts = batch_texts([scenes[i] for i in pick], rng)
+    ids = tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
+    x = torch.from_numpy(latents[pick].astype(np.float32))
+    t = torch.randint(STEPS, (BATCH,), generator=generator)
+    noisier = torch.randint(STEPS // 2, STEPS, (BATCH,), generator=generator)
+    t = torch.where(torch.rand(BATCH, generator=generator) < NOISIER, noisier, t)
+    return x, ids, t, torch.randn(x.shape, generator=generator)
+
+
+def train(budget: Budget, processes: int) -> None:
+    """Train until the budget is spent; resumable."""
+    count = sum(p.numel() for p in begin(load_tokenizer()).models.parameters())
+    context = torch.multiprocessing.get_context("spawn")
+    gradients = torch.zeros(2, processes, count).share_memory_()
+    team = Team(processes, gradients, torch.zeros(2).share_memory_(), context.Barrier(processes))
+    torch.multiprocessing.spawn(_work, (team, budget), nprocs=processes)
 
 
 def main() -> None:
@@ -199,8 +259,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=600_000)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--until", type=float, default=math.inf, help="Unix time by which to end")
+    parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
-    train(args.samples, args.minutes, args.until)
+    state = load_state(STATE)
+    spent = state["spent"] if state else 0.0
+    minutes = min(args.minutes, (args.until - time.time() + spent) / 60)
+    train(Budget(args.samples, minutes), args.processes)
 
 
 if __name__ == "__main__":

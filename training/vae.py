@@ -18,7 +18,17 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
-from training.common import SCALING_FACTOR, SEED, WORK, load_state, save_sheet, save_state, to_pictures, to_tensor
+from training.common import (
+    SCALING_FACTOR,
+    SEED,
+    WORK,
+    Module,
+    load_state,
+    save_sheet,
+    save_state,
+    to_pictures,
+    to_tensor,
+)
 from training.data import load_pictures
 
 STATE = WORK / "vae-state.pt"
@@ -29,9 +39,10 @@ LEARNING_RATE = 2e-3
 HELD_BACK = 256  # the last pictures are for measuring only
 
 
-def build_vae() -> AutoencoderKL:
+def build_vae() -> Module:
     """The untrained autoencoder: four levels as in Stable Diffusion, so latents have an eighth of the side."""
-    return AutoencoderKL(
+    make: Module = AutoencoderKL
+    return make(
         in_channels=3,
         out_channels=3,
         latent_channels=4,
@@ -47,10 +58,9 @@ def build_vae() -> AutoencoderKL:
 
 
 @torch.no_grad()
-def prepare(vae: AutoencoderKL, pictures: torch.Tensor) -> None:
+def prepare(vae: Module, pictures: torch.Tensor) -> None:
     """Whiten the mean rows of quant_conv on `pictures` and start with small variances."""
     conv = vae.quant_conv
-    assert conv is not None
     mean = vae.encode(pictures).latent_dist.mean.transpose(0, 1).flatten(1).double()
     middle = mean.mean(dim=1)
     values, vectors = torch.linalg.eigh(torch.cov(mean))
@@ -62,10 +72,9 @@ def prepare(vae: AutoencoderKL, pictures: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-def fold_spread(vae: AutoencoderKL, mean: torch.Tensor, spread: torch.Tensor) -> None:
+def fold_spread(vae: Module, mean: torch.Tensor, spread: torch.Tensor) -> None:
     """Make latents that had this mean and spread per channel have mean 0 and spread 1/scaling_factor."""
     before, after = vae.quant_conv, vae.post_quant_conv
-    assert before is not None and after is not None
     unit = spread * SCALING_FACTOR
     before.weight[:4] /= unit[:, None, None, None]
     before.bias[:4] = (before.bias[:4] - mean) / unit
@@ -84,7 +93,7 @@ def crops(pictures: NDArray[np.uint8], rng: np.random.Generator, count: int, sid
 
 
 def loss_of(
-    vae: AutoencoderKL, x: torch.Tensor, generator: torch.Generator, *, guide: float, rough: bool
+    vae: Module, x: torch.Tensor, generator: torch.Generator, *, guide: float, rough: bool
 ) -> tuple[torch.Tensor, float, float]:
     """Training loss, and for the log its mean squared error and the KL divergence per latent pixel.
 
@@ -106,7 +115,7 @@ def loss_of(
 
 
 @torch.no_grad()
-def measure(vae: AutoencoderKL, pictures: NDArray[np.uint8], sheet: bool = True) -> float:
+def measure(vae: Module, pictures: NDArray[np.uint8], sheet: bool = True) -> float:
     """PSNR in dB on pictures never trained on; writes a sheet of originals above reconstructions."""
     x = to_tensor(pictures[-64:])
     y = torch.cat([vae.decode(vae.encode(part).latent_dist.mean).sample.clamp(-1, 1) for part in x.split(16)])
@@ -116,13 +125,13 @@ def measure(vae: AutoencoderKL, pictures: NDArray[np.uint8], sheet: bool = True)
     return 10 * math.log10(4 / (y - x).square().mean().item())
 
 
-def train(steps: int, minutes: float) -> AutoencoderKL:
+def train(steps: int, minutes: float) -> Module:
     """Train for `steps` steps or `minutes` of wall clock, whichever ends first; continues from STATE."""
     torch.manual_seed(SEED)
     pictures = load_pictures()
     vae = build_vae()
     prepare(vae, to_tensor(pictures[:64]))
-    vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    vae = vae.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
     step, spent = 0, 0.0
     if (state := load_state(STATE)) is not None:
@@ -155,7 +164,7 @@ def train(steps: int, minutes: float) -> AutoencoderKL:
             print(f"vae: step {step} {spent:.0f} s {10 * math.log10(4 / mse):.2f} dB kl {kl:.1f}", flush=True)
 
 
-def finish(vae: AutoencoderKL) -> None:
+def finish(vae: Module) -> None:
     """Fold the latents' statistics and save the weights to FINAL."""
     pictures = load_pictures()
     with torch.no_grad():
@@ -168,7 +177,7 @@ def finish(vae: AutoencoderKL) -> None:
     save_state(FINAL, {"vae": vae.state_dict()})
 
 
-def load_vae() -> AutoencoderKL:
+def load_vae() -> Module:
     """The trained autoencoder, with the sharper decoder when that is ready."""
     vae = build_vae()
     state = load_state(SHARP) or load_state(FINAL)
