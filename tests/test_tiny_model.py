@@ -20,7 +20,6 @@ from training.judge import Verdict, judge, look
 from training.scenes import SIZES, Scene
 from training.scenes import draw as draw_scene
 
-
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "tiny"
 
@@ -62,31 +61,38 @@ def draw(session: nodegraph.Session, prompts: Sequence[str], seed: int) -> list[
 
 @pytest.fixture(scope="module")
 def pictures(session: nodegraph.Session) -> list[Image.Image]:
-    """The pictures of PROMPTS."""
-    return draw(session, tuple(PROMPTS), seed=100)
+    """The pictures of PROMPTS, twelve from one seed and twelve from another."""
+    return draw(session, tuple(PROMPTS), seed=100) + draw(session, tuple(PROMPTS), seed=200)
+
+
+SCENES = [*PROMPTS.values()] * 2
 
 
 def _verdicts(pictures: Sequence[Image.Image]) -> list[Verdict]:
-    return [judge(picture, scene) for picture, scene in zip(pictures, PROMPTS.values(), strict=True)]
+    return [judge(picture, scene) for picture, scene in zip(pictures, SCENES, strict=True)]
 
 
 def test_the_pictures_show_what_the_prompts_say(pictures: list[Image.Image]) -> None:
+    # Measured with the shipped weights: 24 backgrounds, 24 colours, 20 shapes of 24, and 8 of 12 places.
     verdicts = _verdicts(pictures)
-    assert sum(v.background for v in verdicts) >= 11
-    assert sum(v.colour for v in verdicts) >= 11
-    assert sum(v.shape for v in verdicts) >= 7
+    placed = [verdict.place for verdict, scene in zip(verdicts, SCENES, strict=True) if scene.place != "centre"]
+    assert len(placed) == 12
+    assert sum(v.background for v in verdicts) >= 23
+    assert sum(v.colour for v in verdicts) >= 23
+    assert sum(v.shape for v in verdicts) >= 17
+    assert sum(placed) >= 6
 
 
 def test_large_objects_are_larger_than_small_ones(pictures: list[Image.Image]) -> None:
     sides: dict[str, list[float]] = {size: [] for size in SIZES}
-    for picture, scene in zip(pictures, PROMPTS.values(), strict=True):
+    for picture, scene in zip(pictures, SCENES, strict=True):
         sides[scene.size].append(look(picture).side)
     assert np.mean(sides["small"]) + 0.1 < np.mean(sides["large"])
 
 
 def test_the_pictures_of_other_prompts_do_not_pass(pictures: list[Image.Image]) -> None:
     verdicts = _verdicts(pictures[1:] + pictures[:1])
-    assert sum(v.background for v in verdicts) <= 1
+    assert sum(v.background for v in verdicts) <= 2
     assert sum(v.everything for v in verdicts) == 0
 
 
