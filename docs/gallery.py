@@ -1,4 +1,7 @@
-"""Draw the picture on top of the README (`python docs/gallery.py`): eight prompts through workflows/hello.yaml."""
+"""Draw the picture on top of the README (`python docs/gallery.py`): eight prompts through workflows/hello.yaml.
+
+The seeds were chosen among the first eight; models/tiny/README.md says how often a prompt comes out.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ import nodegraph
 
 PROMPTS = (
     ("a red star at night under the stars", 7),
-    ("a blue house on a meadow", 2),
-    ("a yellow fish in the sea", 3),
-    ("a green heart on a pink background", 4),
+    ("a blue house on a meadow", 8),
+    ("a yellow fish in the sea", 4),
+    ("a large green heart on a pink background", 7),
     ("a purple flower in the snow", 5),
-    ("an orange moon at sunset", 6),
-    ("a pink smiley on a blue background", 8),
+    ("an orange moon at sunset", 2),
+    ("a large pink smiley on a blue background", 3),
     ("a small red ring on a white background", 9),
 )
 COLUMNS, SIDE, GAP = 4, 192, 8
