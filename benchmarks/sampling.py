@@ -82,7 +82,7 @@ def main(small: bool = False) -> None:
     from nodes.diffusion.schedules import schedule
     from nodes.diffusion.sigmas import ModelSigmas
 
-    config, side, steps, rounds = (SMALL, 16, 5, 3) if small else (STABLE_DIFFUSION_15, 32, 4, 7)
+    config, side, steps, rounds = (SMALL, 16, 5, 3) if small else (STABLE_DIFFUSION_15, 32, 2, 4)
     unet = make_unet(config)
     width = config["cross_attention_dim"]
     prompts = torch.randn(2, 77, width, generator=torch.Generator().manual_seed(1))
