@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError
-from nodegraph.sockets import Clip, Handle, Model, Vae
+from nodegraph.sockets import Clip, Handle, Model
 
 if TYPE_CHECKING:
     import torch
@@ -99,8 +99,3 @@ def sigmas_of(model: Model) -> ModelSigmas:
 def latent_scale_of(model: Model) -> float:
     """What raw latents are multiplied by for this model."""
     return float(model.option("latent_scale", 0.18215))
-
-
-def vae_scale_of(vae: Vae) -> int:
-    """How many pixels one latent is wide."""
-    return int(vae.option("downscale", 8))

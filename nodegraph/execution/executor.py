@@ -30,7 +30,7 @@ from nodegraph.execution.result import RunResult
 from nodegraph.execution.work import Worked, context_of, work, work_async
 from nodegraph.sockets.values import Saved
 
-UNNEEDED, HIT, TODO, DONE, FAILED, SKIPPED = range(6)
+HIT, TODO, DONE, FAILED, SKIPPED = range(1, 6)  # 0: not needed for this run
 YIELD_SECONDS = 0.005  # how long light nodes may hold the event loop
 YIELD_EVERY = 64  # nodes between two looks at the clock
 
