@@ -14,14 +14,14 @@ from PIL import Image
 import nodegraph
 
 PROMPTS = (
-    ("a red star at night under the stars", 7),
-    ("a blue house on a meadow", 8),
-    ("a yellow fish in the sea", 4),
-    ("a large green heart on a pink background", 7),
+    ("a red star at night under the stars", 4),
+    ("a blue house on a meadow", 7),
+    ("a yellow fish in the sea", 7),
+    ("a large green heart on a pink background", 1),
     ("a purple flower in the snow", 5),
     ("an orange moon at sunset", 2),
-    ("a large pink smiley on a blue background", 3),
-    ("a small red ring on a white background", 9),
+    ("a large pink smiley on a blue background", 7),
+    ("a small red ring on a white background", 2),
 )
 COLUMNS, SIDE, GAP = 4, 192, 8
 HERE = Path(__file__).resolve().parent

@@ -73,14 +73,14 @@ def _verdicts(pictures: Sequence[Image.Image]) -> list[Verdict]:
 
 
 def test_the_pictures_show_what_the_prompts_say(pictures: list[Image.Image]) -> None:
-    # Measured with the shipped weights: 24 backgrounds, 24 colours, 20 shapes of 24, and 8 of 12 places.
+    # Measured with the shipped weights: 24 backgrounds, 24 colours, 19 shapes of 24, and 12 of 12 places.
     verdicts = _verdicts(pictures)
     placed = [verdict.place for verdict, scene in zip(verdicts, SCENES, strict=True) if scene.place != "centre"]
     assert len(placed) == 12
     assert sum(v.background for v in verdicts) >= 23
     assert sum(v.colour for v in verdicts) >= 23
     assert sum(v.shape for v in verdicts) >= 17
-    assert sum(placed) >= 6
+    assert sum(placed) >= 11
 
 
 def test_large_objects_are_larger_than_small_ones(pictures: list[Image.Image]) -> None:

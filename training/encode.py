@@ -16,30 +16,41 @@ from training.vae import load_vae
 LATENTS = WORK / "latents.npy"
 
 
+_CHUNK = 500
+
+
 @torch.no_grad()
-def encode(count: int) -> NDArray[np.float16]:
-    """The scaled mean latents of the first `count` training pictures: N x 4 x 16 x 16."""
-    vae, pictures = load_vae(), load_pictures()[:count]
-    vae = vae.to(memory_format=torch.channels_last)
+def _encode(start: int) -> NDArray[np.float16]:
+    torch.set_num_threads(1)  # a process on each core beats threads that wait for each other
+    vae = load_vae().to(memory_format=torch.channels_last)
     parts: list[NDArray[np.float16]] = []
-    for start in range(0, len(pictures), 64):
-        x = to_tensor(pictures[start : start + 64]).contiguous(memory_format=torch.channels_last)
+    for part in np.array_split(load_pictures()[start : start + _CHUNK], 10):
+        x = to_tensor(part).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             mean = vae.encode(x).latent_dist.mean.float() * SCALING_FACTOR
         parts.append(mean.contiguous().numpy().astype(np.float16))
-        if start % 1600 == 0:
-            print(f"encode: {start}", flush=True)
+    return np.concatenate(parts)
+
+
+def encode(count: int, processes: int) -> NDArray[np.float16]:
+    """The scaled mean latents of the first `count` training pictures (a multiple of 500): N x 4 x 16 x 16."""
+    parts: list[NDArray[np.float16]] = []
+    with torch.multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for part in pool.imap(_encode, range(0, count, _CHUNK)):
+            parts.append(part)
+            print(f"encode: {len(parts) * _CHUNK}", flush=True)
     return np.concatenate(parts)
 
 
 def main() -> None:
     """Encode unless that is done already."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=16_000)
+    parser.add_argument("--count", type=int, default=40_000)
+    parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     if LATENTS.exists():
         return
-    latents = encode(args.count)
+    latents = encode(args.count, args.processes)
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
