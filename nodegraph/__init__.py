@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from nodegraph.context import CancelToken, Context
     from nodegraph.errors import Problem, ProblemError
     from nodegraph.execution.result import RunResult
-    from nodegraph.execution.session import Session, Settings
+    from nodegraph.execution.session import Session
+    from nodegraph.execution.settings import Settings
     from nodegraph.node import node
 
 __version__ = VERSION
@@ -46,7 +47,7 @@ _HOMES = {
     "ProblemError": "nodegraph.errors",
     "RunResult": "nodegraph.execution.result",
     "Session": "nodegraph.execution.session",
-    "Settings": "nodegraph.execution.session",
+    "Settings": "nodegraph.execution.settings",
     "check": "nodegraph.api",
     "load": "nodegraph.api",
     "loads": "nodegraph.api",

@@ -19,9 +19,11 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from nodegraph.context import CancelToken, Context
 from nodegraph.errors import Problem, ProblemError
+from nodegraph.execution.config import user_settings
 from nodegraph.execution.events import Listener
 from nodegraph.execution.result import RunResult
-from nodegraph.execution.session import Session, Settings
+from nodegraph.execution.session import Session
+from nodegraph.execution.settings import Settings
 from nodegraph.node import NodeSpec, spec_of
 from nodegraph.registry import load_registry
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Value, Workflow
@@ -61,7 +63,7 @@ def check(
     settings: Settings | None = None,
 ) -> tuple[Problem, ...]:
     """All problems of a workflow, errors and warnings, without running anything; empty when it is fine."""
-    session = Session(settings=settings or Settings(), registry=_registry_for(workflow))
+    session = Session(settings=settings or user_settings(), registry=_registry_for(workflow))
     try:
         return session.check(_document(workflow), params).problems
     finally:
@@ -82,7 +84,7 @@ def run(
 
     Raises ProblemError for a workflow with errors, before anything runs.
     """
-    with Session(settings=settings or Settings(), registry=_registry_for(workflow)) as session:
+    with Session(settings=settings or user_settings(), registry=_registry_for(workflow)) as session:
         return session.run(_document(workflow), params, only=only, want=want, on_event=on_event, token=token)
 
 

@@ -118,6 +118,46 @@ class NoPool:
         return load()
 
 
+class Checkpoint(Protocol):
+    """Where a long node keeps how far it got, so that its next run after a kill or a cancellation goes on from there.
+
+    A state is made of numbers, texts, bytes, tensors, and lists, tuples and mappings of such. It belongs to the action:
+    the same node with the same inputs. Going on from a state must end in what a run from the beginning ends in.
+    """
+
+    def load(self) -> object | None:
+        """The state that was saved last, or None to start at the beginning."""
+        ...
+
+    def due(self) -> bool:
+        """Whether enough time went by, since the start or the last save, for another save to be worth its while."""
+        ...
+
+    def save(self, state: object) -> None:
+        """Keep `state` in the place of the one before. Never raises where there is no room for it."""
+        ...
+
+    def discard(self) -> None:
+        """Forget the state: the node's result is there."""
+        ...
+
+
+class NoCheckpoint:
+    """A checkpoint that keeps nothing."""
+
+    def load(self) -> object | None:
+        return None
+
+    def due(self) -> bool:
+        return False
+
+    def save(self, state: object) -> None:
+        return
+
+    def discard(self) -> None:
+        return
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """What a picture says of its origin: the workflow text, the API-format prompt, and the run's facts."""
@@ -136,6 +176,7 @@ class Context:
     device: str = "cpu"
     dtype: str = "auto"
     pool: ModelPool = field(default_factory=NoPool)
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     provenance: Provenance = Provenance()
     digest_file: Callable[[Path], str] | None = None
     previews: bool = True

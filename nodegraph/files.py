@@ -4,14 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
+from typing import NamedTuple, Protocol
+
+RACY_NS = 2_000_000_000  # a file touched so shortly before it was digested may change again without its times telling
+
+
+class FileState(NamedTuple):
+    """What the system says of a file: as long as none of it changes, neither did the bytes."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class Memos(Protocol):
+    """Digests of files that outlive the process. Neither method fails."""
+
+    def recall(self, path: str) -> tuple[FileState, str] | None:
+        """The state in which a file was last digested, and its digest."""
+        ...
+
+    def remember(self, path: str, state: FileState, digest: str) -> None:
+        """Note the digest of a file in a state."""
+        ...
 
 
 class FileDigests:
-    """Content digests of files and folders, remembered by (path, size, mtime_ns, inode)."""
+    """Content digests of files and folders, remembered by path, size, times and inode.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int, int], str] = {}
+    A digest taken within two seconds of a file's last change is not remembered: clocks and file systems are too coarse
+    to tell a further change from that one.
+    """
+
+    def __init__(self, memos: Memos | None = None) -> None:
+        self._memos = memos
+        self._known: dict[str, tuple[FileState, str]] = {}
 
     def digest(self, path: Path) -> str:
         """Hex digest of a file's bytes, or of a folder's files by relative name. Raises OSError."""
@@ -22,9 +52,26 @@ class FileDigests:
         return self._file(path)
 
     def _file(self, path: Path) -> str:
-        status = path.stat()
-        memo = (os.fspath(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino)
-        if memo not in self._known:
-            with path.open("rb") as file:
-                self._known[memo] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._known[memo]
+        real = path.resolve()
+        name = str(real)
+        state = _state(real.stat())
+        known = self._known.get(name)
+        if known is None and self._memos is not None:
+            known = self._memos.recall(name)
+        if known is not None and known[0] == state:
+            self._known[name] = known
+            return known[1]
+        began = time.time_ns()
+        with real.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            same = _state(os.fstat(file.fileno())) == state
+        self._known.pop(name, None)
+        if same and max(state.mtime_ns, state.ctime_ns) < began - RACY_NS:
+            self._known[name] = (state, digest)
+            if self._memos is not None:
+                self._memos.remember(name, state, digest)
+        return digest
+
+
+def _state(status: os.stat_result) -> FileState:
+    return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

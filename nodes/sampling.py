@@ -120,7 +120,7 @@ def run_sampler(
     add_initial_noise: bool = True,
     force_full_denoise: bool = False,
 ) -> Latent:
-    """What both samplers do: guide the model, sample, report each step."""
+    """What both samplers do: guide the model, sample, report each step, and go on where an earlier run stopped."""
     import torch
 
     from nodes.diffusion.denoiser import conditions, guided_denoiser, unet_denoiser
@@ -161,6 +161,7 @@ def run_sampler(
                 noise_mask=latent_image.get("noise_mask"),
                 latent_scale=latent_scale_of(model),
                 callback=step_reporter(model, context),
+                keeper=context.checkpoint,
             )
         except NonFiniteLatent as error:
             raise ProblemError(

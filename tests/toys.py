@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, NewType, TypeVar
 
-from nodegraph.cache.memory import MemoryStore, ResultStore
+from nodegraph.cache.memory import MemoryStore
+from nodegraph.cache.records import ResultStore
 from nodegraph.context import CancelToken, Context, Roots
 from nodegraph.engines.local import LocalEngine
 from nodegraph.execution.events import Event
@@ -171,7 +172,7 @@ def run(
                 todo,
                 store=store if store is not None else MemoryStore(),
                 engine=engine,
-                context=context,
+                context=context or Context(roots=roots or Roots()),
                 on_event=events.append if events is not None else on_event,
                 token=token,
                 want=[graph.index[name] for name in want] if want is not None else todo.targets,

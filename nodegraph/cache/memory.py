@@ -1,45 +1,19 @@
-"""The result store in memory: records by action key, values within a byte budget.
-
-`ResultStore` is the seam where a persistent store joins: a record (the digests of a node's outputs) is small and is
-kept; values are large and may be gone when asked for, in which case the node runs again.
-"""
+"""The result store in memory: records by action key, values within a byte budget."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from itertools import islice
+from pathlib import Path
 
+from nodegraph.cache.records import Record, Tally
 from nodegraph.sockets.codecs import size_of
-from nodegraph.sockets.values import Saved
+from nodegraph.sockets.values import SavedFile
 
 DEFAULT_BUDGET = 2 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known of a finished action: the digest of each output, what it cost, and the files it wrote."""
-
-    digests: tuple[bytes, ...]
-    seconds: float = 0.0
-    saved: Saved | None = None
-
-
-class ResultStore(Protocol):
-    """Results by action key."""
-
-    def record(self, key: bytes) -> Record | None:
-        """The record of an action, or None if it never finished (or was forgotten)."""
-        ...
-
-    def values(self, key: bytes) -> tuple[object, ...] | None:
-        """The outputs of an action, or None if they are not kept (any more)."""
-        ...
-
-    def put(self, key: bytes, record: Record, values: tuple[object, ...]) -> None:
-        """Remember a finished action."""
-        ...
+MAX_RECORDS = 1_000_000  # about half a gigabyte
 
 
 class MemoryStore:
@@ -58,6 +32,11 @@ class MemoryStore:
     def record(self, key: bytes) -> Record | None:
         return self._records.get(key)
 
+    def absent(self, key: bytes, *, memory_counts: bool = True) -> str | None:
+        if memory_counts and key in self._values:
+            return None
+        return "evicted" if key in self._records else "unknown"
+
     def values(self, key: bytes) -> tuple[object, ...] | None:
         with self._lock:
             entry = self._values.get(key)
@@ -66,10 +45,20 @@ class MemoryStore:
             self._values.move_to_end(key)
             return entry[0]
 
-    def put(self, key: bytes, record: Record, values: tuple[object, ...]) -> None:
+    def put(
+        self,
+        key: bytes,
+        record: Record,
+        values: tuple[object, ...],
+        *,
+        node_type: str = "",
+        to_disk: bool = True,
+        at_once: bool = False,
+        rebuild: float | None = None,
+    ) -> None:
         size = sum([size_of(value) for value in values])
         with self._lock:
-            self._records[key] = record
+            self._remember(key, record)
             self._drop(key)
             if size > self.budget:
                 return
@@ -78,12 +67,47 @@ class MemoryStore:
             while self.used > self.budget:
                 self._drop(next(iter(self._values)))
 
+    def note(self, key: bytes, record: Record) -> None:
+        """Remember a record without values."""
+        with self._lock:
+            self._remember(key, record)
+
+    def forget(self, key: bytes) -> None:
+        """Drop all that is known of an action."""
+        with self._lock:
+            self._records.pop(key, None)
+            self._drop(key)
+
+    def has_file(self, file: SavedFile) -> bool:
+        return False
+
+    def restore(self, file: SavedFile, target: Path) -> bool:
+        return False
+
+    def claim(self, key: bytes) -> bool:
+        return True
+
+    def release(self, key: bytes) -> None:
+        pass
+
+    def begin(self, keys: Collection[bytes] = ()) -> None:
+        pass
+
+    def end(self, tallies: Mapping[str, Tally]) -> None:
+        pass
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._records.clear()
             self._values.clear()
             self.used = 0
+
+    def _remember(self, key: bytes, record: Record) -> None:
+        if len(self._records) >= MAX_RECORDS:  # the oldest tenth makes room
+            for old in list(islice(self._records, MAX_RECORDS // 10)):
+                del self._records[old]
+        self._records[key] = record
 
     def _drop(self, key: bytes) -> None:
         entry = self._values.pop(key, None)

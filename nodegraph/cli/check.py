@@ -12,7 +12,7 @@ from nodegraph.cli.exit_codes import FINE, PROBLEMS
 
 if TYPE_CHECKING:
     from nodegraph.errors import Problem
-    from nodegraph.execution.session import Settings
+    from nodegraph.execution.settings import Settings
     from nodegraph.registry import Registry
 
 

@@ -62,6 +62,37 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cache_dir(parser: argparse.ArgumentParser) -> None:
+    """Where results are kept."""
+    parser.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help="where results are kept (default: ~/.cache/nodegraph)"
+    )
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """How results and models are kept."""
+    parser.add_argument(
+        "--cache",
+        choices=("auto", "memory", "off", "refresh"),
+        help="auto: reuse results and keep new ones; memory: keep new ones in memory only; off: run every node; "
+        "refresh: run every node and keep the new results (default: auto)",
+    )
+    add_cache_dir(parser)
+    parser.add_argument(
+        "--model-memory", type=amount, metavar="BYTES", help="memory for loaded models, such as 12GB (default: 8GB)"
+    )
+
+
+def amount(text: str) -> int:
+    """An amount of bytes as an option; raises ArgumentTypeError for anything else."""
+    from nodegraph.execution.config import bytes_of
+
+    found = bytes_of(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"it is an amount such as 500MB or 12GB, not {text!r}")
+    return found
+
+
 def add_params(parser: argparse.ArgumentParser) -> None:
     """Values for the workflow's parameters."""
     parser.add_argument(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from nodegraph.cli.opening import open_workflow
 from nodegraph.errors import Place, Problem, listing
-from nodegraph.execution.session import Settings
+from nodegraph.execution.settings import Settings
 from nodegraph.graph.build import check
 from nodegraph.graph.model import Graph
 from nodegraph.registry import Registry

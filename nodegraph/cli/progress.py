@@ -121,8 +121,8 @@ def result_lines(node: str, saved: Saved | None) -> list[str]:
 
 
 def warning_line(event: Warned) -> str:
-    """What a node has to say."""
-    return f"warning: '{event.node}': {event.message}"
+    """What a node, or nodegraph itself, has to say."""
+    return f"warning: '{event.node}': {event.message}" if event.node else f"warning: {event.message}"
 
 
 def summary(event: RunFinished) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nodegraph.cli.command import (
     FILE_HELP,
     Command,
+    add_cache,
     add_folders,
     add_json,
     add_params,
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the number format of the denoising model (default: auto)",
     )
     parser.add_argument("--threads", type=positive_number, metavar="N", help="how many CPU threads torch may use")
-    parser.add_argument("--no-cache", action="store_true", help="run every node, also one whose result is known")
+    add_cache(parser)
     add_json(parser, "print events, one JSON object a line, and nothing else on standard output")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only the paths of saved files")
     add_verbose(parser)

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from nodegraph.errors import Place, Problem, ProblemError, did_you_mean
 from nodegraph.workflow.read import similar_file
 
 if TYPE_CHECKING:
-    from nodegraph.execution.session import Settings
+    from nodegraph.execution.settings import Settings
     from nodegraph.registry import Registry
 
 DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
@@ -22,7 +23,7 @@ THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that the options ask for. Raises ProblemError for folders and devices that cannot be used."""
-    from nodegraph.execution.session import Settings
+    from nodegraph.execution.config import user_settings
 
     models: list[Path] = arguments.model_dir
     inputs: list[Path] = arguments.input_dir
@@ -35,12 +36,15 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         problems.append(problem)
     if problems:
         raise ProblemError(problems)
-    defaults = Settings()
-    return Settings(
+    defaults = user_settings()
+    for option, setting in (("cache", "cache"), ("cache_dir", "cache_dir"), ("model_memory", "model_memory")):
+        if getattr(arguments, option, None) is not None:
+            given[setting] = getattr(arguments, option)
+    return replace(
+        defaults,
         output=output,
         inputs=tuple(inputs) or defaults.inputs,
         models=tuple(models) or defaults.models,
-        reuse=not getattr(arguments, "no_cache", False),
         **given,
     )
 

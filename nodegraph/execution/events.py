@@ -119,7 +119,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A node has something to say that is not an error."""
+    """A node, or with no name nodegraph itself, has something to say that is not an error."""
 
     node: str
     message: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from nodegraph.cache.keys import action_head, frame, with_literals
 from nodegraph.context import Roots
@@ -11,6 +13,9 @@ from nodegraph.errors import Problem, ProblemError, did_you_mean, listing, short
 from nodegraph.files import FileDigests
 from nodegraph.graph.model import Graph, GraphNode
 from nodegraph.sockets.codecs import Undigestible
+from nodegraph.workflow.document import CachePolicy
+
+Unkeyed = Literal["cache_off", "not_deterministic", "file_by_link", "no_digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,9 @@ class Plan:
     """`order` holds node numbers, topologically sorted: the targets and all they need, nothing else.
 
     For each node number of the graph: `prefixes`, the key material known beforehand (None: never reused), and
-    `sources`, its links as (framed input name, node, output) in the order in which they enter the key.
+    `sources`, its links as (framed input name, node, output) in the order in which they enter the key. `fresh` names
+    nodes that run now although their result may be known, `in_memory` those whose results stay off the disk, `unkeyed`
+    why nodes are never reused, and `read_files` which files nodes read, with the digests that entered their keys.
     """
 
     graph: Graph
@@ -26,6 +33,13 @@ class Plan:
     order: tuple[int, ...]
     prefixes: Sequence[bytes | None]
     sources: Sequence[tuple[tuple[bytes, int, int], ...]]
+    environment: bytes = b""
+    fresh: frozenset[int] = frozenset()
+    in_memory: frozenset[int] = frozenset()
+    unkeyed: Mapping[int, Unkeyed] = field(default_factory=dict[int, Unkeyed])
+    read_files: Mapping[int, Mapping[str, tuple[Path, str]]] = field(
+        default_factory=dict[int, Mapping[str, tuple[Path, str]]]
+    )
 
 
 def plan(
@@ -35,12 +49,13 @@ def plan(
     environment: bytes = b"",
     roots: Roots | None = None,
     files: FileDigests | None = None,
-    reuse: bool = True,
+    cache: CachePolicy = "auto",
 ) -> Plan:
     """Find what a run needs.
 
     Targets are the output nodes and named outputs, or the nodes named in `only`. Raises ProblemError for a name in
-    `only` that is not there, and when there is nothing to produce.
+    `only` that is not there, and when there is nothing to produce. `cache` is the run's policy: it holds for nodes
+    that say nothing else, and `off` for all.
     """
     targets = _targets(graph, only)
     order = _needed(graph, targets)
@@ -50,6 +65,10 @@ def plan(
     sources: list[tuple[tuple[bytes, int, int], ...]] = [()] * len(graph.nodes)
     heads: dict[int, bytes] = {}  # by id of the spec: hashing a spec would cost more than the head
     frames: dict[str, bytes] = {}
+    fresh: list[int] = []
+    in_memory: list[int] = []
+    unkeyed: dict[int, Unkeyed] = {}
+    read_files: dict[int, Mapping[str, tuple[Path, str]]] = {}
     for i in order:
         node = graph.nodes[i]
         spec, links = node.spec, node.links
@@ -59,34 +78,52 @@ def plan(
                     frames[name] = frame(name)
             items = sorted(links.items()) if len(links) > 1 else links.items()
             sources[i] = tuple([(frames[name], link.node, link.output) for name, link in items])
-        if not reuse or not spec.deterministic or node.entry.cache == "off":
+        policy = node.entry.cache if node.entry.cache != "auto" and cache != "off" else cache
+        if policy != "auto":
+            if policy == "off":
+                unkeyed[i] = "cache_off"
+                continue
+            (fresh if policy == "refresh" else in_memory).append(i)
+        if not spec.deterministic:
+            unkeyed[i] = "not_deterministic"
             continue
         head = heads.get(id(spec))
         if head is None:
             head = heads[id(spec)] = action_head(spec, environment)
         try:
-            values = _with_contents(node, roots, files) if spec.file_inputs else node.values
-            if values is not None:
-                prefixes[i] = with_literals(head, values, frames)
+            values = node.values
+            if spec.file_inputs:
+                if not spec.file_inputs.keys().isdisjoint(links):  # which file it will be, is known too late
+                    unkeyed[i] = "file_by_link"
+                    continue
+                read_files[i] = found = _files_of(node, roots, files)
+                values = dict(values) | {name: ("file", values[name], digest) for name, (_, digest) in found.items()}
+            prefixes[i] = with_literals(head, values, frames)
         except (Undigestible, OSError):
-            continue
-    return Plan(graph, tuple(targets), tuple(order), prefixes, sources)
+            unkeyed[i] = "no_digest"
+    return Plan(
+        graph,
+        tuple(targets),
+        tuple(order),
+        prefixes,
+        sources,
+        environment,
+        frozenset(fresh),
+        frozenset(in_memory),
+        unkeyed,
+        read_files,
+    )
 
 
-def _with_contents(node: GraphNode, roots: Roots, files: FileDigests) -> Mapping[str, object] | None:
-    """The node's literals, those that name files followed by the digest of what the file holds.
-
-    None if a name comes by link: which file it names is known too late for the key, so that node is never reused.
-    """
-    values = dict(node.values)
+def _files_of(node: GraphNode, roots: Roots, files: FileDigests) -> dict[str, tuple[Path, str]]:
+    """The files that a node's literals name, each with the digest of what it holds. Raises OSError."""
+    found: dict[str, tuple[Path, str]] = {}
     for name, find in node.spec.file_inputs.items():
-        if name in node.links:
-            return None
-        given = values.get(name)
+        given = node.values.get(name)
         path = find(given, roots) if isinstance(given, str) else None
         if path is not None:
-            values[name] = ("file", given, files.digest(path))
-    return values
+            found[name] = (path, files.digest(path))
+    return found
 
 
 def unknown_target(graph: Graph, name: str) -> Problem:

@@ -12,13 +12,12 @@ from nodegraph.context import Provenance, Roots
 from nodegraph.graph.model import Graph
 from nodegraph.node import Choices
 from nodegraph.version import VERSION
-from nodegraph.workflow.document import Workflow
 
 
-def provenance_of(graph: Graph, roots: Roots) -> Provenance:
-    """Everything about a run that is worth writing into its pictures."""
-    facts = {"nodegraph": VERSION, **_versions(), **_files(graph, roots)}
-    return Provenance(_source(graph.workflow, graph), json.dumps(api_prompt(graph), ensure_ascii=False), facts)
+def provenance_of(graph: Graph, roots: Roots, run: str = "") -> Provenance:
+    """Everything about a run that is worth writing into its pictures; `run` is its name."""
+    facts = {"nodegraph": VERSION, **({"run": run} if run else {}), **library_versions(), **_files(graph, roots)}
+    return Provenance(source_of(graph), json.dumps(api_prompt(graph), ensure_ascii=False), facts)
 
 
 def api_prompt(graph: Graph) -> dict[str, object]:
@@ -38,10 +37,11 @@ def api_prompt(graph: Graph) -> dict[str, object]:
     return prompt
 
 
-def _source(workflow: Workflow | None, graph: Graph) -> str | None:
+def source_of(graph: Graph) -> str | None:
     """The YAML as its author wrote it, with the parameters of this run as its defaults."""
     from nodegraph.workflow.write import dump_yaml
 
+    workflow = graph.workflow
     if workflow is None:
         return None
     params = {
@@ -57,7 +57,8 @@ def _is_json(text: str) -> bool:
     return text.lstrip("\ufeff \t\r\n").startswith("{")
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that pictures depend on, as far as they are installed."""
     found: dict[str, str] = {}
     for name in ("torch", "diffusers", "transformers"):
         try:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from nodegraph.cache.records import Record
 from nodegraph.errors import Problem
 from nodegraph.execution.events import Status
+from nodegraph.execution.plan import Plan
 from nodegraph.sockets.values import Saved
+
+if TYPE_CHECKING:
+    from nodegraph.execution.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A run by node number, for whoever wants to record or compare it: what was foretold (`HIT`, `TODO`), what became
+    of it, the keys and records, why known results were not enough (see `forecast`), which nodes' results were reused,
+    and the bytes of what nodes made."""
+
+    plan: Plan
+    foretold: bytes
+    states: bytes
+    keys: Sequence[bytes | None]
+    records: Sequence[Record | None]
+    lost: Mapping[int, str]
+    reused: frozenset[int]
+    sizes: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +49,8 @@ class RunResult:
     skipped: tuple[str, ...] = ()
     seconds: float = 0.0
     outputs: Mapping[str, object] = field(default_factory=dict[str, object])
+    trace: Trace | None = None
+    manifest: Manifest | None = None
 
     def __getitem__(self, node: str) -> object:
         """The value of a node's only output, or the tuple of its outputs; KeyError if the run was not to keep it."""

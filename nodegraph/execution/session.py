@@ -3,57 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from nodegraph.cache.checkpoints import Checkpoints
+from nodegraph.cache.disk import DiskStore
+from nodegraph.cache.index import Index
+from nodegraph.cache.journal import Journal, Seen
 from nodegraph.cache.keys import environment_class
-from nodegraph.cache.memory import MemoryStore, ResultStore
+from nodegraph.cache.memory import MemoryStore
 from nodegraph.cache.pool import LivePool
-from nodegraph.context import CancelToken, Context, Provenance, Roots
+from nodegraph.cache.records import ResultStore
+from nodegraph.context import CancelToken, Context, Provenance
 from nodegraph.engines.local import Engine, LocalEngine
 from nodegraph.errors import ProblemError
 from nodegraph.execution.events import Listener
 from nodegraph.execution.executor import execute
-from nodegraph.execution.plan import plan, unknown_target
-from nodegraph.execution.provenance import provenance_of
-from nodegraph.execution.result import RunResult
+from nodegraph.execution.explain import Explained, explain, fields_of
+from nodegraph.execution.forecast import DONE, HIT, TODO, Forecast, forecast
+from nodegraph.execution.manifest import keep_manifest, manifest_of, new_run_id
+from nodegraph.execution.plan import Plan, plan, unknown_target
+from nodegraph.execution.provenance import provenance_of, source_of
+from nodegraph.execution.result import RunResult, Trace
+from nodegraph.execution.settings import Settings
 from nodegraph.files import FileDigests
 from nodegraph.graph.build import check
 from nodegraph.graph.model import Checked, Graph
 from nodegraph.registry import Registry, load_registry
-from nodegraph.resources import models_folder
 from nodegraph.workflow.document import Workflow
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a session runs: folders, device and number format, and whether results are reused."""
-
-    output: Path = Path("output")
-    inputs: tuple[Path, ...] = (Path("input"),)
-    models: tuple[Path, ...] = (Path("models"),)
-    temp: Path | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    previews: bool = False
-    reuse: bool = True
-
-    def roots(self, workflow: Workflow | None) -> Roots:
-        """The file roots of a run: inputs are also looked for beside the workflow, models in the shipped folder."""
-        beside = (Path(workflow.file).parent,) if workflow is not None and workflow.file else ()
-        inputs = tuple(dict.fromkeys((*self.inputs, *beside)))
-        models = tuple(dict.fromkeys((*self.models, models_folder())))
-        return Roots(inputs, self.output, self.temp or self.output / "temp", models)
+CHECKPOINT_AGE = 7 * 24 * 3600.0  # seconds after which nobody comes back for an interrupted run
 
 
 @dataclass(slots=True)
 class Session:
-    """Runs workflows one after another, keeping results and models between them.
+    """Runs workflows one after another, keeping models between them, and results also beyond.
 
     with Session() as session:
         session.run(workflow, params={"seed": 1})
@@ -62,10 +52,21 @@ class Session:
 
     settings: Settings = field(default_factory=Settings)
     registry: Registry = field(default_factory=load_registry)
-    store: ResultStore = field(default_factory=MemoryStore)
-    pool: LivePool = field(default_factory=LivePool)
+    store: ResultStore = field(default=cast(ResultStore, None))
+    pool: LivePool = field(default=cast(LivePool, None))
     engine: Engine = field(default_factory=LocalEngine)
-    files: FileDigests = field(default_factory=FileDigests)
+    files: FileDigests = field(default=cast(FileDigests, None))
+    journal: Journal = field(default=cast(Journal, None))
+    checkpoints: Checkpoints | None = None
+    notices: deque[str] = field(default_factory=deque[str], init=False)
+
+    def __post_init__(self) -> None:
+        """Make what was not given, as the settings say."""
+        self.store = self.store or open_store(self.settings, self.notices.append)
+        self.pool = self.pool or LivePool(self.settings.model_memory)
+        self.journal = self.journal or Journal(_index_of(self.store))
+        self.checkpoints = self.checkpoints or _checkpoints_of(self.store, self.notices.append)
+        self.files = self.files or FileDigests(self.store if isinstance(self.store, DiskStore) else None)
 
     def __enter__(self) -> Session:
         return self
@@ -74,9 +75,11 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """End the engine's threads and let go of models."""
+        """End the engine's threads, let go of models, and close the store."""
         self.engine.close()
         self.pool.clear()
+        if isinstance(self.store, DiskStore):
+            self.store.close()
 
     def check(self, workflow: Workflow, params: Mapping[str, object] | None = None) -> Checked:
         """Check a workflow against this session's nodes and folders."""
@@ -102,30 +105,19 @@ class Session:
         token: CancelToken | None = None,
     ) -> RunResult:
         """Check and run a workflow. See `run`."""
-        graph = self.graph(workflow, params)
-        settings = self.settings
-        roots = settings.roots(graph.workflow)
-        device, dtype = settings.device, settings.dtype
-        todo = plan(
-            graph,
-            only=only,
-            environment=environment_class(device, dtype),
-            roots=roots,
-            files=self.files,
-            reuse=settings.reuse,
-        )
-        wanted = _numbers(graph, want) if want is not None else todo.targets
+        graph, todo, wanted = self._plan(workflow, params, only, want)
+        roots, run = self.settings.roots(graph.workflow), new_run_id()
         tells = any(graph.nodes[i].spec.context_name is not None for i in todo.order)
         context = Context(
             roots=roots,
-            device=device,
-            dtype=dtype,
+            device=self.settings.device,
+            dtype=self.settings.dtype,
             pool=self.pool,
-            provenance=provenance_of(graph, roots) if tells else Provenance(),
+            provenance=provenance_of(graph, roots, run) if tells else Provenance(),
             digest_file=self.files.digest,
-            previews=settings.previews,
+            previews=self.settings.previews,
         )
-        return await execute(
+        result = await execute(
             todo,
             store=self.store,
             engine=self.engine,
@@ -133,7 +125,65 @@ class Session:
             on_event=on_event,
             token=token,
             want=wanted,
+            files=self.files,
+            notices=self.notices,
+            checkpoints=self.checkpoints,
         )
+        return self._recorded(run, result, only)
+
+    def _plan(
+        self,
+        workflow: Workflow | Graph,
+        params: Mapping[str, object] | None,
+        only: Sequence[str],
+        want: Collection[str] | None,
+    ) -> tuple[Graph, Plan, Sequence[int]]:
+        """The graph of a workflow, the plan of a run, and the numbers of the nodes whose values are asked for."""
+        graph, settings = self.graph(workflow, params), self.settings
+        todo = plan(
+            graph,
+            only=only,
+            environment=environment_class(settings.device, settings.dtype),
+            roots=settings.roots(graph.workflow),
+            files=self.files,
+            cache=settings.cache,
+        )
+        return graph, todo, _numbers(graph, want) if want is not None else todo.targets
+
+    def explain(
+        self,
+        workflow: Workflow | Graph,
+        params: Mapping[str, object] | None = None,
+        *,
+        only: Sequence[str] = (),
+        want: Collection[str] | None = None,
+    ) -> tuple[Explained, ...]:
+        """Say of each node that `run` would ask for, in order, whether it would run and why; runs nothing.
+
+        Raises ProblemError for a workflow with errors.
+        """
+        graph, todo, wanted = self._plan(workflow, params, only, want)
+        roots = self.settings.roots(graph.workflow)
+        foretold = forecast(todo, self.store, roots=roots, files=self.files, want=wanted)
+        return explain(todo, foretold, self.journal.last(scope_of(graph)))
+
+    def _recorded(self, run: str, result: RunResult, only: Sequence[str]) -> RunResult:
+        """Note what the nodes were like, and write the manifest."""
+        trace = result.trace
+        if trace is None:
+            return result
+        scope = scope_of(trace.plan.graph)
+        foretold = Forecast(bytearray(trace.foretold), list(trace.keys), list(trace.records), dict(trace.lost))
+        ran = any(state == TODO for state in trace.foretold)
+        explained = explain(trace.plan, foretold, self.journal.last(scope)) if ran else ()
+        self.journal.note(scope, _changed(trace, self.journal.last(scope)))
+        manifest = manifest_of(run, result, trace, explained, source_of(trace.plan.graph) or "", only)
+        if isinstance(self.store, DiskStore) and self.store.index is not None:
+            try:
+                keep_manifest(manifest, self.store.folder / "runs")
+            except OSError as error:
+                self.notices.append(f"the record of this run cannot be kept ({error.strerror or error})")
+        return replace(result, manifest=manifest)
 
     def run(
         self,
@@ -155,6 +205,51 @@ class Session:
         return _run_anywhere(
             lambda: self.run_async(workflow, params, only=only, want=want, on_event=on_event, token=token), token
         )
+
+
+def scope_of(graph: Graph) -> str:
+    """What a workflow is remembered by: its file, or that it has none."""
+    file = graph.workflow.file if graph.workflow is not None else None
+    return str(Path(file).absolute()) if file is not None and not file.startswith("<") else file or "-"
+
+
+def _changed(trace: Trace, last: Mapping[str, Seen]) -> dict[str, Seen]:
+    """The nodes that are there now and were another action last time."""
+    nodes, changed = trace.plan.graph.nodes, dict[str, Seen]()
+    for i in trace.plan.order:
+        if trace.states[i] in (HIT, DONE):
+            name, key = nodes[i].id, trace.keys[i]
+            before = last.get(name)
+            if before is None or before.key != key:
+                fields = fields_of(trace.plan, i, trace.records)
+                changed[name] = Seen(key, json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+    return changed
+
+
+def open_store(settings: Settings, warn: Callable[[str], None]) -> ResultStore:
+    """The store that the settings ask for; `warn` is told what keeps results from outliving the process."""
+    if settings.cache_dir is None:
+        return MemoryStore(settings.cache_memory)
+    return DiskStore(
+        settings.cache_dir,
+        memory=settings.cache_memory,
+        budget=settings.cache_size,
+        free=settings.free_space,
+        warn=warn,
+    )
+
+
+def _index_of(store: ResultStore) -> Callable[[], Index | None]:
+    return (lambda: store.index) if isinstance(store, DiskStore) else lambda: None
+
+
+def _checkpoints_of(store: ResultStore, warn: Callable[[str], None]) -> Checkpoints | None:
+    """Where long nodes note how far they got: beside the results, if those outlive the process."""
+    if not isinstance(store, DiskStore) or store.index is None:
+        return None
+    checkpoints = Checkpoints(store.folder / "checkpoints", warn=warn)
+    checkpoints.sweep(CHECKPOINT_AGE)
+    return checkpoints
 
 
 def _numbers(graph: Graph, names: Collection[str]) -> list[int]:

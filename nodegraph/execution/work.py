@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nodegraph.cache.memory import Record
+from nodegraph.cache.checkpoints import Checkpoints
+from nodegraph.cache.records import Record
 from nodegraph.context import CancelToken, Context
 from nodegraph.execution import events
 from nodegraph.execution.outcome import output_digests, outputs_of
 from nodegraph.graph.model import GraphNode
+from nodegraph.sockets.values import SavedFile
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -24,37 +28,65 @@ class Worked(NamedTuple):
     record: Record
 
 
-def work(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
-    """Run a node's function where it is called, and digest what it gives there too: large tensors take their time."""
+def work(node: GraphNode, arguments: dict[str, object], key: bytes | None, keep: Callable[[Worked], None]) -> Worked:
+    """Run a node's function where it is called, and digest and keep what it gives there too: large tensors take their
+    time."""
     began = time.perf_counter()
     try:
         result = node.spec.function(**arguments)
     except SystemExit as error:
         raise _left(error) from error
-    return _worked(node, result, key, time.perf_counter() - began)
+    return _worked(node, result, key, time.perf_counter() - began, keep)
 
 
-async def work_async(node: GraphNode, arguments: dict[str, object], key: bytes | None) -> Worked:
+async def work_async(
+    node: GraphNode, arguments: dict[str, object], key: bytes | None, keep: Callable[[Worked], None]
+) -> Worked:
     """The same for an `async` node."""
     began = time.perf_counter()
     try:
         result = await node.spec.function(**arguments)
     except SystemExit as error:  # it would end the event loop
         raise _left(error) from error
-    return _worked(node, result, key, time.perf_counter() - began)
+    return _worked(node, result, key, time.perf_counter() - began, keep)
 
 
 def _left(error: SystemExit) -> RuntimeError:
     return RuntimeError(f"the node tried to leave the program (SystemExit: {error.code!r})")
 
 
-def _worked(node: GraphNode, result: object, key: bytes | None, seconds: float) -> Worked:
+def _worked(
+    node: GraphNode, result: object, key: bytes | None, seconds: float, keep: Callable[[Worked], None]
+) -> Worked:
     values, saved = outputs_of(node, result)
-    return Worked(values, Record(output_digests(values, key), seconds, saved))
+    if saved is not None and saved.files:
+        saved = replace(saved, files=tuple(_with_digest(file) for file in saved.files))
+    worked = Worked(values, Record(output_digests(values, key), seconds, saved))
+    keep(worked)
+    return worked
 
 
-def context_of(base: Context, name: str, token: CancelToken, tell: Callable[[events.Event], None]) -> Context:
-    """The context of the node `name`: the run's, with what the node says turned into events."""
+def _with_digest(file: SavedFile) -> SavedFile:
+    """A saved file with the digest of what it holds."""
+    try:
+        with Path(file.path).open("rb") as opened:
+            return replace(file, digest=hashlib.file_digest(opened, "sha256").hexdigest())
+    except OSError:
+        return file
+
+
+def context_of(
+    base: Context,
+    name: str,
+    token: CancelToken,
+    tell: Callable[[events.Event], None],
+    checkpoints: Checkpoints | None = None,
+    key: bytes | None = None,
+) -> Context:
+    """The context of the node `name`: the run's, with what the node says turned into events.
+
+    With `checkpoints` and an action `key` the node may go on from where an interrupted run of it stopped.
+    """
 
     def progress(value: float, total: float) -> None:
         tell(events.Progress(name, value, total))
@@ -72,4 +104,5 @@ def context_of(base: Context, name: str, token: CancelToken, tell: Callable[[eve
         on_progress=progress,
         on_preview=preview if base.previews else None,
         warn=warn,
+        checkpoint=base.checkpoint if checkpoints is None or key is None else checkpoints.of(key, warn),
     )

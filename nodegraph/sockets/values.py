@@ -107,7 +107,11 @@ socket(Vae, "VAE", colour="#ff6e6e", description="an autoencoder")
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file that an output node wrote: where it lies, and how clients ask for it."""
+    """A file that an output node wrote: where it lies, and how clients ask for it.
+
+    `type` names the folder that `subfolder` and `filename` are below: output, temp or input. `digest` is the SHA-256
+    of the file's bytes in hex, filled in by the executor.
+    """
 
     path: str
     filename: str
@@ -115,6 +119,7 @@ class SavedFile:
     type: str
     width: int = 0
     height: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
     from torchsde import BrownianTree
 
 NoiseSampler = Callable[[float, float], Tensor]
+
+
+class StepNoise(Protocol):
+    """A noise sampler that can be left and taken up again by another one made of the same seed and latent."""
+
+    def __call__(self, sigma: float, sigma_next: float) -> Tensor: ...
+
+    def state(self) -> Tensor | None:
+        """What the next draws depend on beside the seed, a CPU tensor; None if nothing does."""
+        ...
+
+    def restore(self, state: Tensor | None) -> None:
+        """Go on from a `state`. Raises ValueError for one of another kind of noise."""
+        ...
+
 
 MAX_SEED = 2**64 - 1
 
@@ -63,42 +79,73 @@ def independent_seed(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
-def ancestral_noise(seed: int, x: Tensor, *, independent: bool = False) -> NoiseSampler:
+def ancestral_noise(seed: int, x: Tensor, *, independent: bool = False) -> StepNoise:
     """One fresh draw per call, on the device and in the dtype of the latent `x`.
 
     With the same seed as the initial noise, the first draw on a CPU *equals* the initial noise. That is what
     ComfyUI draws, so it is the default; `independent=True` draws from a seed derived from this one instead.
     """
     rng = generator(independent_seed(seed, "ancestral") if independent else seed, x.device)
-    shape, dtype, device = x.shape, x.dtype, x.device
-
-    def noise(sigma: float, sigma_next: float) -> Tensor:
-        return torch.randn(shape, generator=rng, dtype=dtype, device=device)
-
-    return noise
+    return _FreshNoise(rng, x.shape, x.dtype, x.device)
 
 
-def brownian_noise(x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> NoiseSampler:
+@dataclass(frozen=True, slots=True, eq=False)
+class _FreshNoise:
+    rng: torch.Generator
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    def __call__(self, sigma: float, sigma_next: float) -> Tensor:
+        return torch.randn(self.shape, generator=self.rng, dtype=self.dtype, device=self.device)
+
+    def state(self) -> Tensor | None:
+        return self.rng.get_state()
+
+    def restore(self, state: Tensor | None) -> None:
+        if state is None:
+            raise ValueError("fresh noise needs the state of its generator")
+        try:
+            self.rng.set_state(state.cpu())
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"this is no state of a generator: {error}") from error
+
+
+def brownian_noise(x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> StepNoise:
     """Increments of one Brownian path over sigma_min..sigma_max, scaled to unit variance.
 
     The path is fixed by the seed alone, so a finer schedule follows the same path and draws nearly the same
     picture (Li et al. 2020, "Scalable gradients for SDEs", as torchsde implements it). Drawn on the CPU.
     """
-    tree: BrownianTree | None = None
-    # torchsde rounds the ends of its path to six digits and warns about a query beyond them.
-    start, end = round(sigma_min, 6), round(sigma_max, 6)
+    return _BrownianNoise(x, sigma_min, sigma_max, seed)
 
-    def noise(sigma: float, sigma_next: float) -> Tensor:
-        nonlocal tree
+
+class _BrownianNoise:
+    """The path is halved at fixed places, each with a seed of its own, so no draw depends on the ones before."""
+
+    def __init__(self, x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> None:
+        self._x, self._sigma_min, self._sigma_max, self._seed = x, sigma_min, sigma_max, seed
+        self._tree: BrownianTree | None = None
+
+    def __call__(self, sigma: float, sigma_next: float) -> Tensor:
+        x = self._x
         low, high = min(sigma, sigma_next), max(sigma, sigma_next)
         if low == high:
             return torch.zeros_like(x)
-        if tree is None:
+        if self._tree is None:
             from torchsde import BrownianTree  # a second to import, for the SDE samplers only
 
-            tree = BrownianTree(sigma_min, torch.zeros(x.shape, dtype=x.dtype), sigma_max, entropy=seed)
-        increment = cast(Tensor, tree(max(low, start), min(high, end))) / math.sqrt(high - low)
+            origin = torch.zeros(x.shape, dtype=x.dtype)
+            self._tree = BrownianTree(self._sigma_min, origin, self._sigma_max, entropy=self._seed)
+        # torchsde rounds the ends of its path to six digits and warns about a query beyond them.
+        start, end = round(self._sigma_min, 6), round(self._sigma_max, 6)
+        increment = cast(Tensor, self._tree(max(low, start), min(high, end))) / math.sqrt(high - low)
         # The path runs upwards in sigma; a sampler walks it downwards, against its increments.
         return (increment if sigma < sigma_next else -increment).to(x.device)
 
-    return noise
+    def state(self) -> Tensor | None:
+        return None
+
+    def restore(self, state: Tensor | None) -> None:
+        if state is not None:
+            raise ValueError("a Brownian path has no state")

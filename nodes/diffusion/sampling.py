@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nodes.diffusion.noise import NoiseSampler, ancestral_noise, brownian_noise, noise_for_batch
-from nodes.diffusion.samplers import SAMPLERS, Callback, Model, NoiseKind, Step
+from nodes.diffusion.noise import StepNoise, ancestral_noise, brownian_noise, noise_for_batch
+from nodes.diffusion.resume import Keeper, fingerprint, keeping, resume
+from nodes.diffusion.samplers import BEGINNING, SAMPLERS, Callback, Model, NoiseKind, Step
+from nodes.diffusion.samplers.common import ignore, knowing
 from nodes.diffusion.schedules import schedule
 from nodes.diffusion.sigmas import ModelSigmas
 
@@ -78,9 +80,7 @@ def masked_model(model: Model, mask: Tensor, latent: Tensor, noise: Tensor) -> M
     return masked
 
 
-def step_noise(
-    kind: NoiseKind, x: Tensor, sigmas: Tensor, seed: int, *, independent: bool = False
-) -> NoiseSampler | None:
+def step_noise(kind: NoiseKind, x: Tensor, sigmas: Tensor, seed: int, *, independent: bool = False) -> StepNoise | None:
     """The noise that a sampler of this kind draws on its way through `sigmas`."""
     if kind == "ancestral":
         return ancestral_noise(seed, x, independent=independent)
@@ -89,14 +89,13 @@ def step_noise(
     return None
 
 
-def _checked(callback: Callback | None) -> Callback:
+def _checked(callback: Callback) -> Callback:
     """The callback, after a look at whether the numbers are still numbers."""
 
     def check(step: Step) -> None:
         if not torch.isfinite(step.denoised).all():
             raise NonFiniteLatent(step.i, step.n)
-        if callback is not None:
-            callback(step)
+        callback(step)
 
     return check
 
@@ -114,11 +113,13 @@ def sample_latent(
     latent_scale: float = SD15_LATENT_SCALE,
     independent_noise: bool = False,
     callback: Callback | None = None,
+    keeper: Keeper | None = None,
     **options: Any,
 ) -> Tensor:
     """Take a raw latent through `sigmas` with one of SAMPLERS; the result is a raw latent too, in float32.
 
-    `noise` [B, C, h, w] (zeros to add none) is scaled to sigmas[0]. The callback sees sampling space.
+    `noise` [B, C, h, w] (zeros to add none) is scaled to sigmas[0]. The callback sees sampling space. With a
+    `keeper` the state is kept on the way, and one that the same sampling left there is gone on from.
     Raises NonFiniteLatent, and whatever the callback raises to end the run.
     """
     # A schedule with more steps than the model has noise levels repeats some; such a step would do nothing.
@@ -131,15 +132,17 @@ def sample_latent(
     x = add_noise(picture, noise, float(sigmas[0]), sigma_max)
     if noise_mask is not None:
         model = masked_model(model, latent_mask(noise_mask, picture), picture, noise)
+    drawn = step_noise(spec.noise_kind, x, sigmas, seed, independent=independent_noise)
+    callback, start = callback or ignore, BEGINNING
+    if keeper is not None:
+        asked = options | {"independent_noise": independent_noise}
+        mark = fingerprint(sampler, x, sigmas, seed, asked)
+        resumed = resume(keeper, mark, x, len(sigmas) - 1, drawn)
+        if resumed is not None:
+            x, start, model = resumed.x, resumed.start, knowing(model, resumed.denoised)
+        callback = keeping(callback, keeper, mark, drawn)
     with torch.no_grad():
-        x = spec.function(
-            model,
-            x,
-            sigmas,
-            noise=step_noise(spec.noise_kind, x, sigmas, seed, independent=independent_noise),
-            callback=_checked(callback),
-            **options,
-        )
+        x = spec.function(model, x, sigmas, noise=drawn, callback=_checked(callback), start=start, **options)
     if not torch.isfinite(x).all():
         raise NonFiniteLatent(len(sigmas) - 2, len(sigmas) - 1)
     return x / latent_scale
@@ -164,6 +167,7 @@ def sample(
     latent_scale: float = SD15_LATENT_SCALE,
     independent_noise: bool = False,
     callback: Callback | None = None,
+    keeper: Keeper | None = None,
     **options: Any,
 ) -> Tensor:
     """All that KSampler and KSamplerAdvanced ask for, on a raw latent [B, C, h, w] on the model's device.
@@ -172,8 +176,8 @@ def sample(
     itself; `start_step`/`end_step` run a part of the schedule; `force_full_denoise` removes all noise in
     the part's last step; without `add_initial_noise` the latent is taken as noisy already. `batch_index`
     names which draws of the seed the batch's items get. `independent_noise` keeps an ancestral sampler's
-    noise apart from the initial one. Raises KeyError for an unknown sampler or scheduler, ValueError for
-    impossible numbers, NonFiniteLatent.
+    noise apart from the initial one; `keeper` lets an interrupted sampling go on. Raises
+    KeyError for an unknown sampler or scheduler, ValueError for impossible numbers, NonFiniteLatent.
     """
     sigmas = schedule(scheduler, model_sigmas, steps, denoise, sampler)
     sigmas = slice_steps(sigmas, start_step, end_step, force_full_denoise)
@@ -193,5 +197,6 @@ def sample(
         latent_scale=latent_scale,
         independent_noise=independent_noise,
         callback=callback,
+        keeper=keeper,
         **options,
     )

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegraph.cache.memory import MemoryStore, Record
+from nodegraph.cache.memory import MemoryStore
+from nodegraph.cache.records import Record
 from nodegraph.cache.pool import LivePool
 from nodegraph.sockets.codecs import size_of
 

@@ -67,14 +67,14 @@ class TestProgress:
         ]
         assert written() == "5"
 
-    def test_nodes_that_repeat_an_action_are_cached_unless_no_cache_is_asked_for(
+    def test_nodes_that_repeat_an_action_are_cached_unless_reuse_is_switched_off(
         self, cli: Cli, file: File, pack: Path
     ):
         twice = SUM + "  again: {uses: Add, with: {a: $first, b: 3}}\n  tell: {uses: Tell, with: {value: $again}}\n"
         cached = cli("run", file("twice.yaml", twice), "--nodes", pack)
         assert [line for line in cached.lines if line.endswith(" cached")] == ["[3/5] again (Add) cached"]
         assert re.search(r"^5 nodes: 4 run, 1 cached, ", cached.lines[-1])
-        fresh = cli("run", "twice.yaml", "--nodes", pack, "--no-cache")
+        fresh = cli("run", "twice.yaml", "--nodes", pack, "--cache", "off")
         assert fresh.lines[-1].startswith("5 nodes: 5 run, ")
 
     def test_what_an_output_node_shows_is_printed(self, cli: Cli, file: File, pack: Path):
@@ -311,7 +311,7 @@ class TestFiles:
         first = cli("run", file("stripes.yaml", PICTURE), "--nodes", pack, "--set", "number=11", "-q")
         (picture,) = first.lines
         before = Path(picture).read_bytes()
-        again = cli("run", picture, "--nodes", pack, "-q")
+        again = cli("run", picture, "--nodes", pack, "-q", "--cache", "off")
         (copy,) = again.lines
         assert (first.code, again.code) == (0, 0)
         assert copy != picture

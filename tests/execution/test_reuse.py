@@ -142,8 +142,8 @@ def test_the_byte_budget_holds_all_the_time():
     most = [0]
 
     class Watched(MemoryStore):
-        def put(self, key: bytes, record: Any, values: tuple[object, ...]) -> None:
-            super().put(key, record, values)
+        def put(self, key: bytes, record: Any, values: tuple[object, ...], **more: Any) -> None:
+            super().put(key, record, values, **more)
             most[0] = max(most[0], self.used)
 
     _, nodes = counting()
@@ -208,11 +208,11 @@ def test_a_saved_file_that_was_deleted_is_written_again(tmp_path: Path):
         return Saved((SavedFile(str(path), path.name, "", "output"),))
 
     graph = graph_of([entry("w", "Words", text="hello"), entry("s", "Write", text="$w")], Write)
-    store = MemoryStore()
-    run(graph, store=store)
-    assert run(graph, store=store).executed == ()
+    store, roots = MemoryStore(), Roots(output=tmp_path)
+    run(graph, store=store, roots=roots)
+    assert run(graph, store=store, roots=roots).executed == ()
     (tmp_path / "out.txt").unlink()
-    result = run(graph, store=store)
+    result = run(graph, store=store, roots=roots)
     assert (result.executed, result.cached) == (("s",), ("w",))
     assert (tmp_path / "out.txt").read_text() == "hello"
 

@@ -12,7 +12,8 @@ import pytest
 from nodegraph.cache.pool import LivePool
 from nodegraph.context import NO_CONTEXT, CancelToken, Context
 from nodegraph.errors import ProblemError
-from nodegraph.execution.session import Session, Settings
+from nodegraph.execution.session import Session
+from nodegraph.execution.settings import Settings
 from nodegraph.node import node
 from nodegraph.workflow.document import Param, Ref, Workflow
 from tests.toys import entry, registry, workflow
@@ -47,7 +48,7 @@ def test_parameters_change_from_run_to_run():
 
 
 def test_results_are_not_reused_when_that_is_switched_off():
-    with Session(Settings(reuse=False), registry()) as session:
+    with Session(Settings(cache="off"), registry()) as session:
         session.run(SUM)
         assert len(session.run(SUM).executed) == 3
 

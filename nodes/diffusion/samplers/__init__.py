@@ -1,6 +1,6 @@
 """Every sampler by the name that workflows use, with the kind of noise that it draws on its way.
 
-A sampler is a plain function `sample_x(model, x, sigmas, *, noise, callback, **options)`, see
+A sampler is a plain function `sample_x(model, x, sigmas, *, noise, callback, start, **options)`, see
 `common.Sampler`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nodes.diffusion.samplers.common import Callback, Model, Sampler, Step
+from nodes.diffusion.samplers.common import BEGINNING, Callback, Model, Sampler, Start, Step
 from nodes.diffusion.samplers.dpmpp import (
     sample_dpmpp_2m,
     sample_dpmpp_2m_sde,
@@ -28,7 +28,7 @@ from nodes.diffusion.samplers.lms import sample_lms
 from nodes.diffusion.samplers.second_order import sample_dpm_2, sample_dpm_2_ancestral, sample_heun
 from nodes.diffusion.samplers.uni_pc import sample_uni_pc, sample_uni_pc_bh2
 
-__all__ = ["SAMPLERS", "Callback", "Model", "NoiseKind", "Sampler", "SamplerSpec", "Step"]
+__all__ = ["BEGINNING", "SAMPLERS", "Callback", "Model", "NoiseKind", "Sampler", "SamplerSpec", "Start", "Step"]
 
 NoiseKind = Literal["none", "ancestral", "brownian"]
 

@@ -9,8 +9,9 @@ Scalars are computed in Python's double precision, tensors in the dtype of `x`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -20,29 +21,69 @@ Model = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """Step `i` of `n`, from 0: the latent `x` at noise level `sigma`, and what the model sees behind it."""
+    """Step `i` of `n`, from 0: the latent `x` at noise level `sigma`, and what the model sees behind it.
+
+    `memory` is what a multistep method knows of the steps before: numbers, tensors and tuples of such.
+    """
 
     i: int
     n: int
     sigma: float
     x: Tensor
     denoised: Tensor
+    memory: tuple[Any, ...] = ()
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """Where a sampler begins: at step `i`, with the `memory` that its callback was given in that step.
+
+    It is given that step's `x` then, and a model that knows that step's `denoised` already (see `knowing`).
+    """
+
+    i: int = 0
+    memory: tuple[Any, ...] = ()
+
+
+BEGINNING = Start()
 
 Callback = Callable[[Step], None]
-"""Called once per step; an exception that it raises ends the sampling (which is how a run is cancelled)."""
+"""Called once per step, after its first evaluation and before it draws noise.
+
+An exception that it raises ends the sampling (which is how a run is cancelled).
+"""
 
 
 Sampler = Callable[..., Tensor]
 """`sample_x(model, x, sigmas, *, noise, callback, **options) -> x`: x [B, ...] from sigmas[0] to sigmas[n].
 
-Every sampler takes `noise` (a NoiseSampler; those that draw none ignore it) and a `callback`, both by name.
+Every sampler takes by name `noise` (a NoiseSampler; those that draw none ignore it), a `callback`, and a `start`: from
+what a Step held, with noise that goes on as it did from there, it ends in the very same latent.
 """
 
 
 def denoise_at(model: Model, x: Tensor, sigma: float) -> Tensor:
     """The model's denoised picture for a batch that is all at one noise level."""
     return model(x, x.new_full((x.shape[0],), sigma))
+
+
+def knowing(model: Model, denoised: Tensor) -> Model:
+    """`model`, of which the first evaluation is known: a step that is taken up again has that one behind it.
+
+    It saves the evaluation; for UniPC there is no other way, which evaluates where its predictor led, not at `x`.
+    """
+    known: list[Tensor] = [denoised]
+
+    def knowing_model(x: Tensor, sigma: Tensor) -> Tensor:
+        return known.pop() if known else model(x, sigma)
+
+    return knowing_model
+
+
+def steps(levels: Sequence[float], start: Start) -> Iterator[tuple[int, float, float]]:
+    """(i, sigma, sigma_next) of the steps between noise levels that are still to do."""
+    for i in range(start.i, len(levels) - 1):
+        yield i, levels[i], levels[i + 1]
 
 
 def ignore(step: Step) -> None:

@@ -13,7 +13,20 @@ from typing import Any
 from torch import Tensor
 
 from nodes.diffusion.noise import NoiseSampler
-from nodes.diffusion.samplers.common import Callback, Model, Step, ancestral_split, denoise_at, ignore
+from nodes.diffusion.samplers.common import (
+    BEGINNING,
+    Callback,
+    Model,
+    Start,
+    Step,
+    ancestral_split,
+    denoise_at,
+    ignore,
+    steps,
+)
+
+NO_STEP_YET: tuple[Tensor | None, float] = (None, 0.0)
+"""(D, h) of the step before, where there was none."""
 
 
 def _towards(denoised: Tensor, x: Tensor, sigma: float, sigma_next: float) -> Tensor:
@@ -23,16 +36,21 @@ def _towards(denoised: Tensor, x: Tensor, sigma: float, sigma_next: float) -> Te
 
 
 def sample_dpmpp_2m(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: Any = None, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: Any = None,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """DPM-Solver++(2M): extrapolate D to the middle of the step by the step before (algorithm 2)."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    previous: Tensor | None = None
-    h_previous = 0.0
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    previous, h_previous = start.memory or NO_STEP_YET
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
-        callback(Step(i, len(levels) - 1, sigma, x, denoised))
+        callback(Step(i, len(levels) - 1, sigma, x, denoised, (previous, h_previous)))
         if sigma_next == 0:
             x = denoised
             continue
@@ -52,13 +70,14 @@ def sample_dpmpp_2s_ancestral(
     *,
     noise: NoiseSampler,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     eta: float = 1.0,
     s_noise: float = 1.0,
 ) -> Tensor:
     """DPM-Solver++(2S) steps (algorithm 1, r = 1/2) to below the next noise level, then fresh noise."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         down, up = ancestral_split(sigma, sigma_next, eta)
@@ -79,13 +98,14 @@ def sample_dpmpp_sde(
     *,
     noise: NoiseSampler,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     eta: float = 1.0,
     s_noise: float = 1.0,
 ) -> Tensor:
     """Stochastic DPM-Solver++(2S): noise at the midpoint and at the end, both from one Brownian path."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         if sigma_next == 0:
@@ -116,6 +136,7 @@ def sample_dpmpp_2m_sde(
     *,
     noise: NoiseSampler,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     eta: float = 1.0,
     s_noise: float = 1.0,
     solver_type: str = "midpoint",
@@ -125,11 +146,10 @@ def sample_dpmpp_2m_sde(
         raise ValueError(f"solver_type must be midpoint or heun, got {solver_type!r}")
     callback = callback or ignore
     levels = sigmas.tolist()
-    previous: Tensor | None = None
-    h_previous = 0.0
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    previous, h_previous = start.memory or NO_STEP_YET
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
-        callback(Step(i, len(levels) - 1, sigma, x, denoised))
+        callback(Step(i, len(levels) - 1, sigma, x, denoised, (previous, h_previous)))
         if sigma_next == 0:
             x = denoised
             continue
@@ -153,16 +173,17 @@ def sample_dpmpp_3m_sde(
     *,
     noise: NoiseSampler,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     eta: float = 1.0,
     s_noise: float = 1.0,
 ) -> Tensor:
     """SDE-DPM-Solver++(3M): D's slope and curvature in lambda by divided differences over three steps."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    history: list[tuple[float, Tensor]] = []  # (h, D) of the steps before, the latest first
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    history: tuple[tuple[float, Tensor], ...] = start.memory  # (h, D) of the steps before, the latest first
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
-        callback(Step(i, len(levels) - 1, sigma, x, denoised))
+        callback(Step(i, len(levels) - 1, sigma, x, denoised, history))
         if sigma_next == 0:
             x = denoised
             continue
@@ -182,5 +203,5 @@ def sample_dpmpp_3m_sde(
             x = x + (slope_1 + bend * (h1 / h)) * phi_2 - bend * phi_3
         if eta > 0:
             x = x + noise(sigma, sigma_next) * (s_noise * _sde_noise_scale(sigma_next, h, eta))
-        history = [(h, denoised), *history[:1]]
+        history = ((h, denoised), *history[:1])
     return x

@@ -8,16 +8,32 @@ from typing import Any
 from torch import Tensor
 
 from nodes.diffusion.noise import NoiseSampler
-from nodes.diffusion.samplers.common import Callback, Model, Step, ancestral_split, denoise_at, ignore
+from nodes.diffusion.samplers.common import (
+    BEGINNING,
+    Callback,
+    Model,
+    Start,
+    Step,
+    ancestral_split,
+    denoise_at,
+    ignore,
+    steps,
+)
 
 
 def sample_euler(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: Any = None, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: Any = None,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """Euler steps on the probability-flow ODE (Karras et al. 2022, algorithm 1 without its correction)."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         x = x + (x - denoised) / sigma * (sigma_next - sigma)
@@ -25,14 +41,20 @@ def sample_euler(
 
 
 def sample_ddim(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: Any = None, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: Any = None,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """DDIM with eta 0 (Song et al. 2021, "Denoising diffusion implicit models", eq. 12).
 
     In variance-exploding coordinates its update x' = D + sigma'/sigma (x - D) *is* the Euler step (eq. 14
     there), so the latents are those of `sample_euler`.
     """
-    return sample_euler(model, x, sigmas, noise=noise, callback=callback)
+    return sample_euler(model, x, sigmas, noise=noise, callback=callback, start=start)
 
 
 def sample_euler_ancestral(
@@ -42,6 +64,7 @@ def sample_euler_ancestral(
     *,
     noise: NoiseSampler,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     eta: float = 1.0,
     s_noise: float = 1.0,
 ) -> Tensor:
@@ -51,7 +74,7 @@ def sample_euler_ancestral(
     """
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         down, up = ancestral_split(sigma, sigma_next, eta)
@@ -62,7 +85,13 @@ def sample_euler_ancestral(
 
 
 def sample_ddpm(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: NoiseSampler,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """Draw from the posterior q(x_{t-1} | x_t, D) of the forward process (Ho et al. 2020, eqs. 6 and 7).
 
@@ -70,7 +99,7 @@ def sample_ddpm(
     """
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         abar, abar_next = 1 / (1 + sigma**2), 1 / (1 + sigma_next**2)
@@ -86,7 +115,13 @@ def sample_ddpm(
 
 
 def sample_lcm(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: NoiseSampler,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """Multistep consistency sampling (Luo et al. 2023, "Latent consistency models").
 
@@ -95,7 +130,7 @@ def sample_lcm(
     """
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         x = denoised

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nodes.diffusion.samplers.common import Callback, Model, Step, denoise_at, ignore
+from nodes.diffusion.samplers.common import BEGINNING, Callback, Model, Start, Step, denoise_at, ignore, steps
 
 MAX_ORDER = 4
 
@@ -35,6 +35,7 @@ def sample_lms(
     *,
     noise: Any = None,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     order: int = MAX_ORDER,
 ) -> Tensor:
     """Extrapolate the slope through the last `order` (1 to 4) steps; into sigma 0 take the denoised picture.
@@ -45,14 +46,14 @@ def sample_lms(
         raise ValueError(f"the order of lms lies between 1 and {MAX_ORDER}, got {order}")
     callback = callback or ignore
     levels = sigmas.tolist()
-    slopes: list[Tensor] = []
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    slopes: tuple[Tensor, ...] = start.memory  # of the steps before, the latest first
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
-        callback(Step(i, len(levels) - 1, sigma, x, denoised))
+        callback(Step(i, len(levels) - 1, sigma, x, denoised, slopes))
         if sigma_next == 0:
             x = denoised
             continue
-        slopes = [(x - denoised) / sigma, *slopes[: order - 1]]
+        slopes = ((x - denoised) / sigma, *slopes[: order - 1])
         nodes = [levels[i - j] for j in range(len(slopes))]
         for weight, slope in zip(adams_bashforth(nodes, sigma, sigma_next), slopes, strict=True):
             x = x + weight * slope

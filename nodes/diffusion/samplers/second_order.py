@@ -8,16 +8,32 @@ from typing import Any
 from torch import Tensor
 
 from nodes.diffusion.noise import NoiseSampler
-from nodes.diffusion.samplers.common import Callback, Model, Step, ancestral_split, denoise_at, ignore
+from nodes.diffusion.samplers.common import (
+    BEGINNING,
+    Callback,
+    Model,
+    Start,
+    Step,
+    ancestral_split,
+    denoise_at,
+    ignore,
+    steps,
+)
 
 
 def sample_heun(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: Any = None, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: Any = None,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """Heun's method, with an Euler step into sigma 0 (Karras et al. 2022, algorithm 1)."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         slope = (x - denoised) / sigma
@@ -43,12 +59,18 @@ def _midpoint_step(model: Model, x: Tensor, denoised: Tensor, sigma: float, sigm
 
 
 def sample_dpm_2(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: Any = None, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: Any = None,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """The midpoint rule with its midpoint in log sigma, after DPM-Solver-2 (Lu et al. 2022, algorithm 1)."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         x = _midpoint_step(model, x, denoised, sigma, sigma_next)
@@ -62,13 +84,14 @@ def sample_dpm_2_ancestral(
     *,
     noise: NoiseSampler,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     eta: float = 1.0,
     s_noise: float = 1.0,
 ) -> Tensor:
     """DPM-Solver-2 steps to below the next noise level, then fresh noise (split as for Euler)."""
     callback = callback or ignore
     levels = sigmas.tolist()
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
         down, up = ancestral_split(sigma, sigma_next, eta)

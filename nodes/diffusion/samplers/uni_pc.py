@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodes.diffusion.samplers.common import Callback, Model, Step, denoise_at, ignore
+from nodes.diffusion.samplers.common import BEGINNING, Callback, Model, Start, Step, denoise_at, ignore, steps
 
 MAX_ORDER = 3
 LAST_SIGMA = 0.001
@@ -72,6 +72,7 @@ def sample_uni_pc(
     *,
     noise: Any = None,
     callback: Callback | None = None,
+    start: Start = BEGINNING,
     variant: str = "bh1",
 ) -> Tensor:
     """UniPC of order 3, lower where there are few steps and in the first and the last ones.
@@ -84,25 +85,31 @@ def sample_uni_pc(
         raise ValueError(f"variant must be bh1 or bh2, got {variant!r}")
     callback = callback or ignore
     levels = sigmas.tolist()
-    steps = len(levels) - 1
-    if steps < 1:
+    count = len(levels) - 1
+    if start.i >= count:
         return x
     if levels[-1] == 0:
         levels[-1] = LAST_SIGMA
-    highest = max(1, min(MAX_ORDER, steps - 1))
-    denoised: Tensor | None = denoise_at(model, x, levels[0])
-    history: list[tuple[float, Tensor]] = []
-    for i, (sigma, sigma_next) in enumerate(zip(levels, levels[1:], strict=False)):
+    highest = max(1, min(MAX_ORDER, count - 1))
+    denoised: Tensor | None = denoise_at(model, x, levels[start.i])
+    history: tuple[tuple[float, Tensor], ...] = start.memory
+    for i, sigma, sigma_next in steps(levels, start):
         assert denoised is not None  # only the last step leaves it out
-        callback(Step(i, steps, sigma, x, denoised))
-        order = min(highest, i + 1, steps - i)
-        history = [(sigma, denoised), *history][:highest]
-        x, denoised = _advance(model, x, history[:order], sigma_next, b_is_h=variant == "bh1", correct=i < steps - 1)
+        callback(Step(i, count, sigma, x, denoised, history))
+        order = min(highest, i + 1, count - i)
+        history = ((sigma, denoised), *history)[:highest]
+        x, denoised = _advance(model, x, history[:order], sigma_next, b_is_h=variant == "bh1", correct=i < count - 1)
     return x
 
 
 def sample_uni_pc_bh2(
-    model: Model, x: Tensor, sigmas: Tensor, *, noise: Any = None, callback: Callback | None = None
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: Any = None,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
 ) -> Tensor:
     """UniPC with B2(h) = exp(h) - 1, which the paper prefers for many steps."""
-    return sample_uni_pc(model, x, sigmas, noise=noise, callback=callback, variant="bh2")
+    return sample_uni_pc(model, x, sigmas, noise=noise, callback=callback, start=start, variant="bh2")

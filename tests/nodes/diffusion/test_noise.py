@@ -106,6 +106,42 @@ def test_brownian_noise_is_standard_normal(seed, low, high):
     assert abs(float(noise.std()) - 1) < 0.1
 
 
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.data())
+def test_a_brownian_path_is_the_same_to_the_bit_whatever_was_drawn_before(seed, data):
+    """What a resumed sampling relies on: its own queries are all that it makes."""
+    # In steps of 1/30000: torchsde tells levels apart down to 1e-6, and schedules of 10,000 steps down to 2e-5.
+    levels = st.integers(900, 438_000).map(lambda number: number / 30_000)
+    sigmas = data.draw(st.lists(levels, min_size=2, max_size=12, unique=True).map(sorted))
+    ends = list(zip(sigmas, sigmas[1:], strict=False)) + list(zip(sigmas, sigmas[2:], strict=False))
+    asked = data.draw(st.permutations([(high, low) for low, high in ends]))
+    x = torch.zeros(1, 4, 4, 4)
+    noise = brownian_noise(x, 0.03, 14.6, seed)
+    for high, low in asked:
+        assert torch.equal(noise(high, low), brownian_noise(x, 0.03, 14.6, seed)(high, low))
+
+
+def test_noise_goes_on_from_its_state():
+    x = torch.zeros(1, 4, 8, 8)
+    one, two = ancestral_noise(5, x), ancestral_noise(5, x)
+    one(3.0, 2.0)
+    two.restore(one.state())
+    assert torch.equal(one(2.0, 1.0), two(2.0, 1.0))
+    path = brownian_noise(x, 0.03, 14.6, 0)
+    path.restore(path.state())
+
+
+@pytest.mark.parametrize("state", [None, torch.zeros(3), torch.zeros(7, dtype=torch.uint8)])
+def test_a_state_of_other_noise_is_refused_and_changes_nothing(state):
+    x = torch.zeros(1, 4, 8, 8)
+    noise = ancestral_noise(5, x)
+    with pytest.raises(ValueError, match="generator"):
+        noise.restore(state)
+    assert torch.equal(noise(3.0, 2.0), ancestral_noise(5, x)(3.0, 2.0))
+    with pytest.raises(ValueError, match="path"):
+        brownian_noise(x, 0.03, 14.6, 0).restore(torch.zeros(3))
+
+
 def test_brownian_noise_over_no_time_is_nothing():
     noise = brownian_noise(torch.zeros(1, 4, 8, 8), 0.03, 14.6, 0)
     assert not noise(2.0, 2.0).any()

@@ -1,0 +1,90 @@
+"""Who works on what: processes that share a store name themselves, and others can tell whether they still live."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+BEAT_SECONDS = 3.0
+DEAD_SECONDS = 30.0
+
+
+def this_owner() -> str:
+    """A name for one store object of this process: host, process id, when the process started, and a random part."""
+    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())} {uuid.uuid4().hex[:8]}"
+
+
+def is_alive(owner: str, beat: float, now: float) -> bool:
+    """Whether an owner still lives: its process, where that can be seen, and its heartbeat in any case.
+
+    A clock set back makes a heartbeat lie in the future; then it is not believed beyond the usual time.
+    """
+    if abs(now - beat) > DEAD_SECONDS:
+        return False
+    host, pid, started, *_ = [*owner.split(" "), "", "", ""]
+    if host != socket.gethostname() or not pid.isdigit():
+        return True
+    return exists(int(pid)) and _started(int(pid)) == started
+
+
+def exists(pid: int) -> bool:
+    """Whether a process of that number runs on this machine; True where asking would disturb it."""
+    if os.name == "nt":  # there, os.kill does what it says
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _started(pid: int) -> str:
+    """When a process started, so that a reused process id is not taken for its predecessor; "-" where unknown."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "-"
+    fields = status.rpartition(")")[2].split()
+    return "-" if fields[0] == "Z" else fields[19]  # a zombie does nothing any more
+
+
+class Heartbeat:
+    """Calls `beat` every few seconds on a thread of its own, as long as somebody wants it to."""
+
+    def __init__(self, beat: Callable[[], None], seconds: float = BEAT_SECONDS) -> None:
+        self._beat, self._seconds = beat, seconds
+        self._wanted = 0
+        self._lock = threading.Lock()
+        self._stop: threading.Event | None = None
+
+    def start(self) -> None:
+        """Have it beat until as many calls of `stop` came."""
+        with self._lock:
+            self._wanted += 1
+            if self._stop is None:
+                self._stop = threading.Event()
+                threading.Thread(target=self._run, args=(self._stop,), name="nodegraph-beat", daemon=True).start()
+
+    def stop(self) -> None:
+        """One who wanted it wants it no longer."""
+        with self._lock:
+            self._wanted = max(0, self._wanted - 1)
+            if self._wanted == 0 and self._stop is not None:
+                self._stop.set()
+                self._stop = None
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(self._seconds):
+            self._beat()
+
+
+def now() -> float:
+    """Seconds since 1970: processes have no other clock in common."""
+    return time.time()

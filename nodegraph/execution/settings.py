@@ -1,0 +1,61 @@
+"""How a session runs: folders, device, number format, and where results are kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nodegraph.cache.disk import DEFAULT_BUDGET, DEFAULT_FREE
+from nodegraph.cache.memory import DEFAULT_BUDGET as DEFAULT_MEMORY
+from nodegraph.cache.pool import DEFAULT_BUDGET as DEFAULT_MODEL_MEMORY
+from nodegraph.context import Roots
+from nodegraph.resources import models_folder
+from nodegraph.workflow.document import CachePolicy, Workflow
+
+
+def default_cache_folder() -> Path:
+    """`nodegraph` below $XDG_CACHE_HOME, or below ~/.cache."""
+    return xdg_home("XDG_CACHE_HOME", ".cache") / "nodegraph"
+
+
+def xdg_home(variable: str, fallback: str) -> Path:
+    """The folder that an XDG variable names, or `fallback` below the user's home."""
+    given = os.environ.get(variable, "")
+    if Path(given).is_absolute():  # the specification has relative ones ignored
+        return Path(given)
+    try:
+        return Path.home() / fallback
+    except RuntimeError:  # a user without a home
+        return Path(fallback).absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a session runs.
+
+    cache: the policy for nodes that say nothing else. cache_dir: where results outlive the process; None keeps them in
+    memory only. cache_size, free_space: bytes that results may take on disk, and that stay free there. cache_memory,
+    model_memory: bytes that results and loaded models may take in memory.
+    """
+
+    output: Path = Path("output")
+    inputs: tuple[Path, ...] = (Path("input"),)
+    models: tuple[Path, ...] = (Path("models"),)
+    temp: Path | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    previews: bool = False
+    cache: CachePolicy = "auto"
+    cache_dir: Path | None = field(default_factory=default_cache_folder)
+    cache_size: int = DEFAULT_BUDGET
+    free_space: int = DEFAULT_FREE
+    cache_memory: int = DEFAULT_MEMORY
+    model_memory: int = DEFAULT_MODEL_MEMORY
+
+    def roots(self, workflow: Workflow | None) -> Roots:
+        """The file roots of a run: inputs are also looked for beside the workflow, models in the shipped folder."""
+        beside = (Path(workflow.file).parent,) if workflow is not None and workflow.file else ()
+        inputs = tuple(dict.fromkeys((*self.inputs, *beside)))
+        models = tuple(dict.fromkeys((*self.models, models_folder())))
+        return Roots(inputs, self.output, self.temp or self.output / "temp", models)
