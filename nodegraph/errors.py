@@ -33,6 +33,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "not_a_workflow": (112, "The file is not a nodegraph workflow"),
     "too_large": (113, "The workflow exceeds a limit"),
     "bad_number": (114, "A number that cannot be represented"),
+    "not_a_manifest": (115, "The file does not record a run"),
     # 2xx: the document
     "unknown_key": (201, "A key that workflows do not have"),
     "missing_key": (202, "A key that is required is missing"),
@@ -71,10 +72,12 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "model_unreadable": (406, "A model file that cannot be used"),
     "cannot_write": (407, "A file that cannot be written"),
     "cancelled": (408, "The run was cancelled"),
+    "model_changed": (409, "A model file that changed while it was in use"),
     # 5xx: the command line and the machine
     "usage": (501, "A command that cannot be understood"),
     "missing_package": (502, "A Python package that is not installed"),
     "bad_device": (503, "A device that this machine does not have"),
+    "cache_unusable": (504, "Kept results that cannot be used"),
 }
 
 

@@ -24,7 +24,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from nodegraph.context import NO_CONTEXT, Cancelled, Context, Roots
-from nodegraph.sockets.types import SocketType, describe_annotation, is_named_tuple, named_fields, socket_type
+from nodegraph.sockets.types import (
+    SocketType,
+    collected,
+    describe_annotation,
+    is_named_tuple,
+    named_fields,
+    socket_type,
+)
 from nodegraph.sockets.values import Saved
 
 __all__ = [
@@ -99,7 +106,10 @@ Seed = Annotated[int, Range(0, 2**64 - 1), SeedControl()]
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One input of a node type."""
+    """One input of a node type.
+
+    collects: the input takes the outputs of all cells of a sweep at once, as a tuple of values of its type.
+    """
 
     name: str
     type: SocketType
@@ -110,6 +120,7 @@ class InputSpec:
     multiline: bool = False
     control: bool = False
     help: str = ""
+    collects: bool = False
 
     @property
     def is_widget(self) -> bool:
@@ -166,6 +177,11 @@ class NodeSpec:
     def float_inputs(self) -> frozenset[str]:
         """Inputs that take decimal numbers only, so that whole ones arriving there are converted."""
         return frozenset(s.name for s in self.inputs if "FLOAT" in s.type.names and "INT" not in s.type.names)
+
+    @cached_property
+    def collecting(self) -> frozenset[str]:
+        """Inputs that take all cells of a sweep at once."""
+        return frozenset(s.name for s in self.inputs if s.collects)
 
     @cached_property
     def bounded_inputs(self) -> frozenset[str]:
@@ -298,6 +314,10 @@ def _read_signature(
 
 def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
     base, extras = _strip(annotation)
+    item = collected(base)
+    if item is not None:
+        base, more = _strip(item)
+        extras = (*extras, *more)
     type_ = socket_type(base)
     default: object = parameter.default
     required = default is inspect.Parameter.empty
@@ -307,11 +327,13 @@ def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
     range_ = next((extra for extra in extras if isinstance(extra, Range)), None)
     choices = next((extra for extra in extras if isinstance(extra, Choices)), None)
     literal = _literal_choices(base)
+    if item is not None and (optional or not (required or default == ())):
+        raise TypeError("an input that collects is required or has the default ()")
     if range_ is not None:
         _check_range(type_, range_, None if required else default)
-    if literal is not None and not required and not optional and default not in literal:
+    if literal is not None and not required and not optional and item is None and default not in literal:
         raise TypeError(f"its default {default!r} is not among its choices")
-    if not required and literal is None and not optional:
+    if not required and literal is None and not optional and item is None:
         _check_default(type_, default)
     return InputSpec(
         name=parameter.name,
@@ -323,6 +345,7 @@ def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
         multiline=any(isinstance(extra, Multiline) for extra in extras),
         control=any(isinstance(extra, SeedControl) for extra in extras),
         help=next((extra.text for extra in extras if isinstance(extra, Help)), ""),
+        collects=item is not None,
     )
 
 

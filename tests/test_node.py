@@ -160,6 +160,10 @@ def wrong_optional(value: Mask | None) -> int: ...  # type: ignore[empty-body]
 def wrong_return(): ...
 def wrong_tuple() -> tuple[int, int]: ...  # type: ignore[empty-body]
 def wrong_output() -> dict[str, int]: ...  # type: ignore[empty-body]
+def wrong_collected(values: tuple[bytes, ...]) -> int: ...  # type: ignore[empty-body]
+def wrong_pair(values: tuple[int, int]) -> int: ...  # type: ignore[empty-body]
+def wrong_collection(values: tuple[int, ...] = (1,)) -> int: ...  # type: ignore[empty-body]
+def wrong_maybe(values: Annotated[tuple[int, ...], Range(5, 1)]) -> int: ...  # type: ignore[empty-body]
 def wrong_name(value: Missing) -> int: ...  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -180,6 +184,10 @@ def wrong_name(value: Missing) -> int: ...  # type: ignore[name-defined]  # noqa
         (wrong_return, "no return annotation"),
         (wrong_tuple, "several outputs are a NamedTuple"),
         (wrong_output, "its return type: dict"),
+        (wrong_collected, "input 'values': bytes is not a socket type"),
+        (wrong_pair, "is not a socket type"),
+        (wrong_collection, "required or has the default ()"),
+        (wrong_maybe, "the range 5 … 1 is empty"),
         (wrong_name, "its annotations cannot be resolved"),
     ],
 )
@@ -192,6 +200,25 @@ def test_a_signature_that_cannot_be_understood_fails_at_import_and_says_where(
     assert reason in message
     line = function.__code__.co_firstlineno
     assert message.startswith(f"node {function.__qualname__} ({__file__}:{line}): ")
+
+
+def test_a_tuple_of_any_length_is_an_input_that_collects():
+    @node(category="toys")
+    def Many(
+        pictures: Annotated[tuple[Image, ...], Help("all of them")],
+        amounts: tuple[Annotated[float, Range(0, 1)], ...] = (),
+        kinds: tuple[Literal["a", "b"], ...] = (),
+        whatever: tuple[T, ...] = (),
+    ) -> T:
+        """Take many."""
+        raise NotImplementedError
+
+    spec = spec_of(Many)
+    assert spec.collecting == {"pictures", "amounts", "kinds", "whatever"}
+    assert [str(given.type) for given in spec.inputs] == ["IMAGE", "FLOAT", "COMBO", "T"]
+    assert [given.required for given in spec.inputs] == [True, False, False, False]
+    pictures, amounts, kinds, _ = spec.inputs
+    assert (pictures.help, amounts.range, kinds.choices) == ("all of them", Range(0, 1), ("a", "b"))
 
 
 def test_what_is_no_function_or_has_no_name_is_refused():

@@ -23,6 +23,7 @@ PICTURES = {
     "image-to-image": [(128, 128)],
     "prompt-weights": [(128, 128)] * 3,
     "several-seeds": [(128, 128)] * 6,
+    "xy-grid": [(479, 490)],
 }
 FILES = examples()
 

@@ -107,18 +107,20 @@ def add_params(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=seed_number,
         metavar="N",
-        help="the parameter 'seed'; in a workflow without it, every seed that is written as a number",
+        help="a number or random: the parameter 'seed', or without it every seed that is written as a number",
     )
 
 
-def seed_number(text: str) -> int:
-    """A seed as an option; raises ArgumentTypeError for what cannot be one."""
+def seed_number(text: str) -> int | str:
+    """A seed as an option, or `random`; raises ArgumentTypeError for what cannot be one."""
+    if text == "random":
+        return text
     try:
         seed = int(text)
     except ValueError:
         seed = -1
     if not 0 <= seed <= SEED_MAX:
-        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {SEED_MAX}, not {text!r}")
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {SEED_MAX}, or random, not {text!r}")
     return seed
 
 

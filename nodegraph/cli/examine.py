@@ -12,6 +12,7 @@ from nodegraph.errors import Place, Problem, listing
 from nodegraph.execution.settings import Settings
 from nodegraph.graph.build import check
 from nodegraph.graph.model import Graph
+from nodegraph.graph.seeds import RANDOM, draw_seed, with_random_seeds
 from nodegraph.registry import Registry
 from nodegraph.workflow.document import NodeEntry, Ref, Value, Workflow
 from nodegraph.workflow.params import Given, load_params_file, parse_overrides
@@ -38,6 +39,14 @@ def examine(name: str, arguments: argparse.Namespace, registry: Registry, settin
         return Examined(None, None, loaded.problems)
     assignments: list[str] = list(arguments.set)
     problems: list[Problem] = []
+    anew = [name for name, _, text in (each.partition("=") for each in assignments) if text == RANDOM]
+    if arguments.seed == RANDOM:
+        arguments.seed = draw_seed()
+    workflow = with_random_seeds(workflow, registry, again=anew)
+    seeds = {name for name in anew if name in workflow.params and workflow.params[name].type == "INT"}
+    assignments = [
+        each for each in assignments if each.partition("=")[0] not in seeds or not each.endswith(f"={RANDOM}")
+    ]
     if arguments.seed is not None:
         if "seed" in workflow.params:
             assignments.append(f"seed={arguments.seed}")

@@ -9,11 +9,23 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from nodegraph.cli import check, graph, nodes, run, schema, version
+from nodegraph.cli import cache, check, diff, explain, graph, nodes, run, schema, sweep, verify, version
 from nodegraph.cli.exit_codes import INTERRUPTED, MISUSED, PIPE_CLOSED, PROBLEMS, exit_codes_help
 from nodegraph.version import VERSION
 
-COMMANDS: Final = (run.COMMAND, check.COMMAND, nodes.COMMAND, schema.COMMAND, graph.COMMAND, version.COMMAND)
+COMMANDS: Final = (
+    run.COMMAND,
+    explain.COMMAND,
+    sweep.COMMAND,
+    check.COMMAND,
+    nodes.COMMAND,
+    schema.COMMAND,
+    graph.COMMAND,
+    diff.COMMAND,
+    verify.COMMAND,
+    cache.COMMAND,
+    version.COMMAND,
+)
 DESCRIPTION: Final = "Run node graphs for image generation."
 EPILOG: Final = f"""\
 examples:
@@ -21,6 +33,8 @@ examples:
   nodegraph run hello --set seed=8 --set prompt='a green heart on a pink background'
   nodegraph check my.yaml                 find all mistakes of a workflow
   nodegraph nodes KSampler                explain a node
+  nodegraph explain my.yaml               say which nodes would run, and why
+  nodegraph sweep hello --over cfg=3,5,7 --over seed=1..4 --grid out.png
 
 exit codes:
 {exit_codes_help()}
@@ -40,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except OSError as error:  # from the flush: the output goes to a full disk
         silence_streams()
-        return explain(error, verbose=False)
+        return explain_error(error, verbose=False)
     return code
 
 
@@ -65,10 +79,10 @@ def call(argv: Sequence[str] | None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        return explain(error, verbose=arguments.verbose)
+        return explain_error(error, verbose=arguments.verbose)
 
 
-def explain(error: Exception, *, verbose: bool) -> int:
+def explain_error(error: Exception, *, verbose: bool) -> int:
     """Tell what ended a command: a user's problems as such, anything else as a mistake of nodegraph's."""
     from nodegraph.cli.terminal import say, show_problems
     from nodegraph.errors import Place, Problem, ProblemError

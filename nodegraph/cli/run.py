@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
+    add_what(parser)
+    parser.add_argument("--threads", type=positive_number, metavar="N", help="how many CPU threads torch may use")
+    parser.add_argument("--explain", action="store_true", help="say first why each node will run, or will not")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run and why, and run nothing")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="write the record of the run here as well")
+    add_json(parser, "print events, one JSON object a line, and nothing else on standard output")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only the paths of saved files")
+    add_verbose(parser)
+
+
+def add_what(parser: argparse.ArgumentParser) -> None:
+    """What is run, from what and to where."""
     parser.add_argument("file", metavar="FILE", help=FILE_HELP)
     add_params(parser)
     parser.add_argument(
@@ -55,11 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "fp32", "fp16", "bf16"),
         help="the number format of the denoising model (default: auto)",
     )
-    parser.add_argument("--threads", type=positive_number, metavar="N", help="how many CPU threads torch may use")
     add_cache(parser)
-    add_json(parser, "print events, one JSON object a line, and nothing else on standard output")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print only the paths of saved files")
-    add_verbose(parser)
 
 
 def call(arguments: argparse.Namespace) -> int:
@@ -81,12 +89,22 @@ def call(arguments: argparse.Namespace) -> int:
     token = CancelToken()
     relay = Relay(view, token)
     with Session(settings, registry) as session, StopSignals(token, view.stopping) as signals:
+        if arguments.explain or arguments.dry_run:
+            from nodegraph.cli.explain import tell
+
+            tell(session.explain(examined.graph, only=arguments.only, want=()), json=arguments.json)
+            if arguments.dry_run:
+                return FINE
         try:
             result = session.run(examined.graph, only=arguments.only, want=(), on_event=relay, token=token)
         finally:
             view.close()
     if relay.failure is not None:
         raise relay.failure
+    if arguments.manifest is not None and result.manifest is not None:
+        from nodegraph.execution.manifest import write_manifest
+
+        write_manifest(result.manifest, arguments.manifest)
     if signals.exit_code is not None:
         return signals.exit_code
     return FINE if result.status == "done" else PROBLEMS

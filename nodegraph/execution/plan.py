@@ -11,6 +11,7 @@ from nodegraph.cache.keys import action_head, frame, with_literals
 from nodegraph.context import Roots
 from nodegraph.errors import Problem, ProblemError, did_you_mean, listing, shorten
 from nodegraph.files import FileDigests
+from nodegraph.graph.cells import numbers_of
 from nodegraph.graph.model import Graph, GraphNode
 from nodegraph.sockets.codecs import Undigestible
 from nodegraph.workflow.document import CachePolicy
@@ -137,10 +138,10 @@ def unknown_target(graph: Graph, name: str) -> Problem:
 
 
 def _targets(graph: Graph, only: Sequence[str]) -> list[int]:
-    unknown = [name for name in only if name not in graph.index]
+    unknown = [name for name in only if not numbers_of(graph, name)]
     if unknown:
         raise ProblemError(unknown_target(graph, name) for name in unknown)
-    targets = [graph.index[name] for name in only] if only else graph.output_nodes()
+    targets = [i for name in only for i in numbers_of(graph, name)] if only else graph.output_nodes()
     if not targets:
         raise ProblemError(
             Problem(

@@ -33,7 +33,9 @@ from nodegraph.execution.result import RunResult, Trace
 from nodegraph.execution.settings import Settings
 from nodegraph.files import FileDigests
 from nodegraph.graph.build import check
+from nodegraph.graph.cells import numbers_of
 from nodegraph.graph.model import Checked, Graph
+from nodegraph.graph.seeds import RANDOM, with_random_seeds
 from nodegraph.registry import Registry, load_registry
 from nodegraph.workflow.document import Workflow
 
@@ -83,12 +85,17 @@ class Session:
 
     def check(self, workflow: Workflow, params: Mapping[str, object] | None = None) -> Checked:
         """Check a workflow against this session's nodes and folders."""
+        workflow = with_random_seeds(workflow, self.registry)
         return check(workflow, self.registry, roots=self.settings.roots(workflow), overrides=params)
 
     def graph(self, workflow: Workflow | Graph, params: Mapping[str, object] | None = None) -> Graph:
         """The checked graph of a workflow; raises ProblemError with all its errors."""
         if isinstance(workflow, Graph):
             return workflow
+        anew = [name for name, value in (params or {}).items() if value == RANDOM]
+        workflow = with_random_seeds(workflow, self.registry, again=anew)
+        drawn = {name for name in anew if name in workflow.params and workflow.params[name].type == "INT"}
+        params = {name: value for name, value in (params or {}).items() if name not in drawn}
         checked = self.check(workflow, params)
         if checked.graph is None:
             raise ProblemError(checked.errors)
@@ -253,10 +260,10 @@ def _checkpoints_of(store: ResultStore, warn: Callable[[str], None]) -> Checkpoi
 
 
 def _numbers(graph: Graph, names: Collection[str]) -> list[int]:
-    unknown = [name for name in names if name not in graph.index]
+    unknown = [name for name in names if not numbers_of(graph, name)]
     if unknown:
         raise ProblemError(unknown_target(graph, name) for name in unknown)
-    return [graph.index[name] for name in names]
+    return [i for name in names for i in numbers_of(graph, name)]
 
 
 def _run_anywhere(make: Callable[[], Coroutine[object, object, T]], token: CancelToken) -> T:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from math import prod
 from types import MappingProxyType
 from typing import cast
 
 from nodegraph.context import Roots
 from nodegraph.errors import Place, Problem
 from nodegraph.graph import complaints
+from nodegraph.graph.axes import MAX_POSITIONS, Axis, has_sweeps, positioned, read_axes, swept_inputs
+from nodegraph.graph.cells import Variants, expand
 from nodegraph.graph.complaints import Hints, placed
 from nodegraph.graph.cycles import find_cycles
 from nodegraph.graph.draft import DraftNode, NamedLink
@@ -22,6 +26,7 @@ from nodegraph.registry import Registry
 from nodegraph.workflow.document import NodeEntry, Ref, Scalar, Slot, Template, Value, Workflow
 from nodegraph.workflow.params import resolve_params
 from nodegraph.workflow.parts import BROKEN, inline_parts, is_part
+from nodegraph.workflow.sweeps import first_values, lift_parts, without_names
 
 MISSING = object()  # what is left of a value that had a problem of its own
 MAX_DEPTH = 64
@@ -39,11 +44,28 @@ def check(
     Collects all problems; the graph is there when none of them is an error. Nodes whose type is unknown are left out
     of further checks, so that one mistake is told once.
     """
-    params, problems = resolve_params(workflow, overrides or {})
-    workflow, part_problems = inline_parts(workflow)
+    overrides = overrides or {}
+    swept = has_sweeps(workflow.nodes.values(), workflow.sweep)
+    earlier: Sequence[Problem] = ()
+    if swept:
+        workflow, earlier = lift_parts(without_names(workflow, overrides))
+        required = {name: value for name, value in first_values(workflow).items() if workflow.params[name].required}
+        overrides = {**required, **overrides}
+    params, problems = resolve_params(workflow, overrides)
+    flat, part_problems = inline_parts(workflow)
+    swept = swept or (flat is not workflow and has_sweeps(flat.nodes.values(), None))  # a part has sweeps of its own
+    workflow = flat
     hints = Hints(workflow, registry)
-    draft = _Draft(workflow, registry, params, ChoiceLists(roots or Roots()), hints, [*problems, *part_problems])
-    drafted = {name: _draft_node(draft, entry) for name, entry in workflow.nodes.items()}
+    problems = [*earlier, *problems, *part_problems]
+    draft = _Draft(workflow, registry, params, ChoiceLists(roots or Roots()), hints, problems)
+    axes: list[Axis] = []
+    variants: dict[str, Variants] = {}
+    if swept:
+        axes, sweep_problems = read_axes(hints, lambda value: _shown(draft, value))
+        draft.problems += sweep_problems
+        drafted = _draft_swept(draft, axes, variants)
+    else:
+        drafted = {name: _draft_node(draft, entry) for name, entry in workflow.nodes.items()}
     nodes = {name: node for name, node in drafted.items() if node is not None}
     links = {name: [link.name for link in node.links.values()] for name, node in nodes.items()}
     order = topological_order(links)
@@ -57,6 +79,11 @@ def check(
     problems = _sorted(draft.problems)
     if any(problem.severity == "error" for problem in problems):
         return Checked(None, problems)
+    if axes or any(node.spec.collecting for node in nodes.values()):
+        expanded = expand(order, nodes, axes, variants, outputs)
+        if isinstance(expanded, Problem):
+            return Checked(None, (*problems, expanded))
+        return Checked(Graph(expanded[0], _index(expanded[0]), expanded[1], _frozen(params), workflow), problems)
     return Checked(_assemble(workflow, params, nodes, order, outputs), problems)
 
 
@@ -102,6 +129,85 @@ def _draft_node(draft: _Draft, entry: NodeEntry) -> DraftNode | None:
             else:
                 values[name] = input_spec.default
     return DraftNode(entry, spec, values, links)
+
+
+def _draft_swept(draft: _Draft, axes: Sequence[Axis], variants: dict[str, Variants]) -> dict[str, DraftNode | None]:
+    """All nodes at the first position of every axis; those of the other positions go into `variants`.
+
+    A node varies along the axes that name one of its inputs, or a parameter which it is seen to use.
+    """
+    by_node: dict[str, list[int]] = {}
+    by_param: dict[str, int] = {}
+    for number, axis in enumerate(axes):
+        for target in axis.targets:
+            if target.node is None:
+                by_param[target.name] = number
+            elif number not in by_node.setdefault(target.node, []):
+                by_node[target.node].append(number)
+    usual, used = draft.params, draft.used | by_param.keys()
+    first = _params_at(usual, axes, dict.fromkeys(by_param.values(), 0))
+    named = swept_inputs(draft.workflow)
+    drafted: dict[str, DraftNode | None] = {}
+    for name, entry in draft.workflow.nodes.items():
+        mine = by_node.get(name, [])
+        if name in named:
+            entry = replace(entry, key_places=MappingProxyType({**named[name], **entry.key_places}))
+        draft.params, draft.used = first, set[str]()
+        node = drafted[name] = _draft_node(draft, positioned(entry, axes, dict.fromkeys(mine, 0)))
+        own = tuple(sorted({*mine, *(by_param[param] for param in draft.used & by_param.keys())}))
+        if own and node is not None:
+            variants[name] = Variants(own, _at_all_positions(draft, entry, node, axes, own, usual))
+        used |= draft.used
+        for value in entry.inputs.values():  # also what a sweep stands in for
+            draft.used = used
+            _note_params(draft, value)
+    draft.params, draft.used = usual, used
+    return drafted
+
+
+def _at_all_positions(
+    draft: _Draft,
+    entry: NodeEntry,
+    first: DraftNode,
+    axes: Sequence[Axis],
+    own: tuple[int, ...],
+    params: Mapping[str, Scalar],
+) -> dict[tuple[int, ...], DraftNode]:
+    """The node at every combination of positions of its own axes; `first` is the one at the first position."""
+    found = {(0,) * len(own): first}
+    combinations = prod([len(axes[number].rows) for number in own])
+    if combinations > MAX_POSITIONS:
+        message = f"'{entry.id}' is swept over {combinations:,} combinations; {MAX_POSITIONS:,} are allowed"
+        place = axes[own[0]].place
+        draft.problems.append(Problem("too_large", message, place, entry.id, hint="sweep over fewer values"))
+        return found
+    for positions in product(*[range(len(axes[number].rows)) for number in own]):
+        if positions not in found:
+            at = dict(zip(own, positions, strict=True))
+            draft.params = _params_at(params, axes, at)
+            node = _draft_node(draft, positioned(entry, axes, at))
+            assert node is not None
+            found[positions] = node
+    return found
+
+
+def _params_at(params: Mapping[str, Scalar], axes: Sequence[Axis], at: Mapping[int, int]) -> Mapping[str, Scalar]:
+    """The parameters at a position (axis number → position) of the axes that vary them."""
+    changed = dict(params)
+    for number, position in at.items():
+        for target, value in zip(axes[number].targets, axes[number].rows[position], strict=True):
+            if target.node is None:
+                changed[target.name] = cast(Scalar, value)
+    return changed
+
+
+def _shown(draft: _Draft, value: Value) -> object:
+    """A value of a sweep with its parameters filled in, as far as that can be done; problems are told elsewhere."""
+    if isinstance(value, Ref):
+        return draft.params.get(value.name, value)
+    if isinstance(value, Template) and all(isinstance(part, str) or part.name in draft.params for part in value.parts):
+        return "".join([part if isinstance(part, str) else _text(draft.params[part.name]) for part in value.parts])
+    return value
 
 
 def _draft_reference(
@@ -152,6 +258,11 @@ def _draft_value(draft: _Draft, entry: NodeEntry, spec: InputSpec, value: Value,
         if filled is MISSING:
             return
         value = cast(Value, filled)
+    if spec.collects:
+        checked = [check_literal(spec, item, draft.choices) for item in (value if type(value) is tuple else (value,))]
+        values[spec.name] = tuple([item for item, _ in checked])
+        draft.problems += [placed(problem, entry, spec.name) for _, problem in checked if problem is not None]
+        return
     values[spec.name], problem = check_literal(spec, value, draft.choices)
     if problem is not None:
         draft.problems.append(placed(problem, entry, spec.name))
@@ -272,13 +383,15 @@ def _assemble(
     index = {name: i for i, name in enumerate(order)}
     graph_nodes = tuple([_numbered(name, nodes[name], index) for name in order])
     named = {name: Link(index[link.name], link.output) for name, link in outputs.items()}
-    return Graph(
-        graph_nodes,
-        MappingProxyType(index),
-        MappingProxyType(named),
-        MappingProxyType(dict(params)),
-        workflow,
-    )
+    return Graph(graph_nodes, MappingProxyType(index), MappingProxyType(named), _frozen(params), workflow)
+
+
+def _index(nodes: Sequence[GraphNode]) -> Mapping[str, int]:
+    return MappingProxyType({node.id: i for i, node in enumerate(nodes)})
+
+
+def _frozen(params: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+    return MappingProxyType(dict(params))
 
 
 def _numbered(name: str, node: DraftNode, index: Mapping[str, int]) -> GraphNode:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,11 @@ from nodegraph.sockets.codecs import MAX_DEPTH, as_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+PLAIN_BITS = 1024  # longer numbers are written in hexadecimal
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON would join two of them into one letter
+_DAMAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, RuntimeError, OverflowError)
 
 
 class Unstorable(TypeError):
@@ -41,7 +47,7 @@ def unpack(structure: str, tensors: Mapping[str, Tensor]) -> object:
     """The value again. Raises BadFile for a structure that `pack` did not write or a tensor that is not there."""
     try:
         return _unpack(json.loads(structure), tensors)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except _DAMAGE as error:
         raise BadFile(f"the structure of the value is damaged: {error}") from error
 
 
@@ -59,9 +65,8 @@ def write_packed(path: Path, structure: str, tensors: Mapping[str, Tensor], note
     from safetensors import SafetensorError
     from safetensors import torch as tensor_files
 
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        cast(Any, tensor_files).save_file(_unshared(plain), path, {**notes, "structure": structure})
+        cast(Any, tensor_files).save_file(_plain(tensors), path, {**notes, "structure": structure})
     except SafetensorError as error:  # how the library tells a full disk
         raise OSError(str(error)) from error
     except (KeyError, ValueError, RuntimeError) as error:
@@ -69,38 +74,65 @@ def write_packed(path: Path, structure: str, tensors: Mapping[str, Tensor], note
     return path.stat().st_size
 
 
-def read_values(path: Path) -> tuple[object, dict[str, str]]:
-    """The value in a file, and the writer's notes. Raises BadFile and OSError."""
-    from safetensors import SafetensorError, safe_open
+def read_values(path: Path, *, mapped: bool = True) -> tuple[object, dict[str, str]]:
+    """The value in a file, and the writer's notes. Raises BadFile and OSError.
 
-    try:
-        with cast(Any, safe_open)(path, framework="pt") as file:
-            notes = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except SafetensorError as error:
-        raise BadFile(f"not a safetensors file: {error}") from error
+    mapped: large tensors stay in the file until they are used. Otherwise all is read now.
+    """
+    notes, tensors = _mapped(path) if mapped else _loaded(path.read_bytes())
     structure = notes.pop("structure", None)
     if structure is None:
         raise BadFile("the file has no structure of a value")
     return unpack(structure, tensors), notes
 
 
-def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that share memory are copied: safetensors writes each byte once only."""
+def _mapped(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with cast(Any, safe_open)(path, framework="pt") as file:
+            notes = dict(file.metadata() or {})
+            return notes, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, *_DAMAGE) as error:
+        raise BadFile(f"not a safetensors file: {error}") from error
+
+
+def _loaded(data: bytes) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        (size,) = struct.unpack("<Q", data[:8])
+        notes = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        return dict(notes), load(data)
+    except (SafetensorError, struct.error, *_DAMAGE) as error:
+        raise BadFile(f"not a safetensors file: {error}") from error
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as safetensors wants them: in main memory, in order, and none sharing memory with another (it writes
+    each byte once only). Raises RuntimeError for one without data."""
+    plain: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
-        start = tensor.untyped_storage().data_ptr()
-        if start in seen or tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size():
-            tensors[name] = tensor.clone()
-        seen.add(start)
-    return tensors
+        tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() in seen or storage.nbytes() != tensor.numel() * tensor.element_size():
+            tensor = tensor.clone()
+        plain[name] = tensor
+        seen.add(storage.data_ptr())
+    return plain
 
 
 def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
     if depth > MAX_DEPTH:
         raise Unstorable(f"a value is nested more than {MAX_DEPTH} levels deep")
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) is bool:
         return value
+    if type(value) is int:
+        return value if value.bit_length() <= PLAIN_BITS else {"i": hex(value)}  # Python limits long decimal numbers
+    if type(value) is str:
+        return value if not _SURROGATE.search(value) else {"u": value.encode("utf-8", "surrogatepass").hex()}
     if type(value) is float:
         return value if math.isfinite(value) else {"f": repr(value)}
     if type(value) is bytes:
@@ -135,6 +167,10 @@ def _unpack(data: object, tensors: Mapping[str, Tensor]) -> object:
         return base64.b64decode(inner, validate=True)
     if tag == "f":
         return float(inner)
+    if tag == "i":
+        return int(inner, 16)
+    if tag == "u":
+        return bytes.fromhex(inner).decode("utf-8", "surrogatepass")
     raise BadFile(f"unknown mark {tag!r}")
 
 
@@ -145,9 +181,8 @@ def to_bytes(structure: str, tensors: Mapping[str, Tensor]) -> bytes:
         return b"j" + text
     from safetensors.torch import save
 
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        return b"s" + struct.pack(">I", len(text)) + text + save(_unshared(plain))
+        return b"s" + struct.pack(">I", len(text)) + text + save(_plain(tensors))
     except (KeyError, ValueError, RuntimeError) as error:
         raise Unstorable(f"safetensors cannot hold this value: {error}") from error
 
@@ -157,17 +192,13 @@ def from_bytes(data: bytes) -> object:
     try:
         if data[:1] == b"j":
             return unpack(data[1:].decode(), {})
+        if data[:1] != b"s":
+            raise BadFile("a small value is damaged: it is of no known kind")
         (size,) = struct.unpack(">I", data[1:5])
         structure = data[5 : 5 + size].decode()
     except (struct.error, UnicodeDecodeError) as error:
         raise BadFile(f"a small value is damaged: {error}") from error
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        return unpack(structure, load(data[5 + size :]))
-    except SafetensorError as error:
-        raise BadFile(f"a small value is damaged: {error}") from error
+    return unpack(structure, _loaded(data[5 + size :])[1])
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> int:

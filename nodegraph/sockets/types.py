@@ -3,6 +3,7 @@
 A Python type becomes a socket type by `socket(Type, "NAME")`, which marks the type itself; nothing is registered
 anywhere else. Plain `int`, `float`, `str`, `bool` and `Any` are sockets already. In signatures, `A | B` is a union,
 `X | None` an optional input, and a `TypeVar` a generic: every place that names it has the same type in one node.
+`tuple[X, ...]` is a collecting input: it takes outputs of type X, all cells of a sweep at once.
 """
 
 from __future__ import annotations
@@ -149,6 +150,14 @@ def _accepts_one(wanted: Iterable[str], name: str) -> bool:
     if "FLOAT" in wanted and name == "INT":
         return True
     return ("COMBO" in wanted and name in ("STRING", "INT")) or ("STRING" in wanted and name == "COMBO")
+
+
+def collected(annotation: object) -> object | None:
+    """X for `tuple[X, ...]`, the annotation of a collecting input; None for any other."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return arguments[0]
+    return None
 
 
 def is_named_tuple(annotation: object) -> bool:

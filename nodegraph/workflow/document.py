@@ -14,7 +14,8 @@ from typing import Literal
 from nodegraph.errors import Place, Problem
 
 Scalar = str | int | float | bool | None
-CachePolicy = Literal["auto", "off"]
+CachePolicy = Literal["auto", "memory", "off", "refresh"]
+"""auto: reuse results and keep them. memory: never on disk. off: run every time. refresh: run now and keep the new."""
 ParamType = Literal["STRING", "INT", "FLOAT", "BOOLEAN", "ANY"]
 
 EMPTY: Mapping[str, object] = MappingProxyType({})
@@ -70,6 +71,50 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Whole numbers at equal steps, written `1..4`, `0..100:25` or `9..1:-4`; `last` is included if it is met."""
+
+    first: int
+    last: int
+    step: int = 1
+
+    def __str__(self) -> str:
+        usual = 1 if self.last >= self.first else -1
+        return f"{self.first}..{self.last}" + (f":{self.step}" if self.step != usual else "")
+
+    @property
+    def numbers(self) -> range:
+        """The numbers, in order; none if the step leads away from `last`. Raises ValueError for a step of 0."""
+        return range(self.first, self.last + (1 if self.step > 0 else -1), self.step)
+
+
+#: What a sweep gives to one input or parameter: the values one after another.
+Series = tuple["Value", ...] | Span
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """`foreach` or `matrix`: values that are tried one after another.
+
+    zipped: `foreach`, where the first values belong together, then the second ones …; otherwise (`matrix`) every
+    combination is meant, the first name varying slowest. `values` are by input for the sweep of a node; for that of a
+    workflow by parameter, or by `node.input`. `places` has the places of a series' values (of a Span only one),
+    `key_places` that of its name.
+    """
+
+    zipped: bool
+    values: Mapping[str, Series]
+    place: Place = Place()
+    places: Mapping[str, tuple[Place, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    key_places: Mapping[str, Place] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def key(self) -> str:
+        """The key that it is written under."""
+        return "foreach" if self.zipped else "matrix"
+
+
+@dataclass(frozen=True, slots=True)
 class NodeEntry:
     """One entry below `nodes:`. `places` has the place of each input's value; `key_places` that of its name.
 
@@ -87,6 +132,7 @@ class NodeEntry:
     uses_place: Place = Place()
     places: Mapping[str, Place] = field(default_factory=lambda: MappingProxyType({}))
     key_places: Mapping[str, Place] = field(default_factory=lambda: MappingProxyType({}))
+    sweep: Sweep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +140,8 @@ class Workflow:
     """A whole workflow file.
 
     `text` is the source as it was read (None for a workflow built in code); `outputs` names results for
-    callers; `layout` holds canvas positions and never matters to a result.
+    callers; `sweep` is over parameters and inputs of several nodes; `layout` holds canvas positions and never
+    matters to a result.
     """
 
     nodes: Mapping[str, NodeEntry]
@@ -107,6 +154,7 @@ class Workflow:
     version: int = 1
     file: str | None = None
     text: str | None = None
+    sweep: Sweep | None = None
 
 
 @dataclass(frozen=True, slots=True)

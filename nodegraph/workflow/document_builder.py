@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, cast, get_args
 
 from nodegraph.errors import Place, did_you_mean, listing, shorten
 from nodegraph.workflow.document import CachePolicy, NodeEntry, Param, Ref, Value, Workflow
 from nodegraph.workflow.param_reader import read_param
+from nodegraph.workflow.sweep_reader import SWEEP_KEYS, read_sweep
 from nodegraph.workflow.texts import NAME_HELP, BadReference, name_fault, parse_text
 from nodegraph.workflow.tree import UNREADABLE, Located, Report, Unreadable, kind_of
 
 VERSION: Final = 1
-DOCUMENT_KEYS: Final = ("nodegraph", "name", "description", "params", "nodes", "outputs", "layout")
-NODE_KEYS: Final = ("uses", "with", "title", "note", "cache")
+DOCUMENT_KEYS: Final = ("nodegraph", "name", "description", "params", *SWEEP_KEYS, "nodes", "outputs", "layout")
+NODE_KEYS: Final = ("uses", "with", "title", "note", "cache", *SWEEP_KEYS)
+CACHE_POLICIES: Final = cast("tuple[str, ...]", get_args(CachePolicy))
 
 
 def build_workflow(root: Located, report: Report) -> Workflow | None:
@@ -67,6 +69,7 @@ def build_workflow(root: Located, report: Report) -> Workflow | None:
         version=VERSION,
         file=report.source.file,
         text=report.source.text,
+        sweep=read_sweep(document, report, read_value),
     )
 
 
@@ -127,6 +130,7 @@ def read_node(name: str, entry: Located, report: Report) -> NodeEntry:
         uses_place=report.at(uses) if uses is not None else place,
         places=MappingProxyType(places),
         key_places=MappingProxyType(key_places),
+        sweep=read_sweep(keys, report, read_value, node=name),
     )
 
 
@@ -171,11 +175,13 @@ def read_cache(keys: dict[str, Located], node: str, report: Report) -> CachePoli
     entry = keys.get("cache")
     if entry is None or entry.value is UNREADABLE or entry.value is None or entry.value == "auto":
         return "auto"
-    if entry.value == "off":
-        return "off"
+    if isinstance(entry.value, str) and entry.value in CACHE_POLICIES:
+        return cast(CachePolicy, entry.value)
     shown = shorten(entry.value) if not isinstance(entry.value, list | dict) else kind_of(entry.value)
     hint = "write 'cache: off'" if entry.value is False else None
-    report.add("not_a_choice", f"'cache' is 'auto' or 'off', not {shown}", report.at(entry), node=node, hint=hint)
+    report.add(
+        "not_a_choice", f"'cache' is {listing(CACHE_POLICIES)}, not {shown}", report.at(entry), node=node, hint=hint
+    )
     return "auto"
 
 

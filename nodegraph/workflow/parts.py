@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nodegraph.errors import Place, Problem, did_you_mean, listing, shorten
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Template, Value, Workflow
+from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Span, Sweep, Template, Value, Workflow
 from nodegraph.workflow.param_values import Fault, fit
 from nodegraph.workflow.read import load_file
 
@@ -80,7 +80,7 @@ def _place(state: _State, level: _Level, entry: NodeEntry) -> _Level | None:
     """Put a node into the result under its full name, or give the level that it stands for."""
     name = level.prefix + entry.id
     inputs = {key: _translated(state, level, entry, key, value) for key, value in entry.inputs.items()}
-    placed = replace(entry, id=name, inputs=MappingProxyType(inputs))
+    placed = replace(entry, id=name, inputs=MappingProxyType(inputs), sweep=_swept(state, level, entry))
     if is_part(entry.uses):
         part = _open(state, level, entry)
         if part is not None:
@@ -117,6 +117,11 @@ def _open(state: _State, level: _Level, entry: NodeEntry) -> tuple[Workflow, tup
             replace(problem, place=entry.uses_place) if problem.code == "file_not_found" else problem
             for problem in loaded.problems
         ]
+        return None
+    inner = [loaded.workflow.sweep, *(node.sweep for node in loaded.workflow.nodes.values() if is_part(node.uses))]
+    if any(sweep is not None for sweep in inner):
+        message = f"{entry.uses} is swept as a whole, or sweeps a sub-workflow; where it is used, that cannot be done"
+        fail("wrong_kind", message, "sweep over it here, or over nodes in it")
         return None
     if not loaded.workflow.outputs and not loaded.workflow.nodes:
         fail("missing_key", f"{entry.uses} has no nodes", "use another file")
@@ -172,6 +177,17 @@ def _translated(state: _State, level: _Level, entry: NodeEntry, key: str, value:
     if isinstance(value, Template) and level.prefix:
         return _filled(state, level, entry, key, value)
     return value
+
+
+def _swept(state: _State, level: _Level, entry: NodeEntry) -> Sweep | None:
+    """A node's sweep with its names as the whole workflow knows them."""
+    if entry.sweep is None or not level.prefix:
+        return entry.sweep
+    values = {
+        key: series if isinstance(series, Span) else tuple([_translated(state, level, entry, key, v) for v in series])
+        for key, series in entry.sweep.values.items()
+    }
+    return replace(entry.sweep, values=MappingProxyType(values))
 
 
 def _filled(state: _State, level: _Level, entry: NodeEntry, key: str, template: Template) -> Value:

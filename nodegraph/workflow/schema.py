@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import quote
 
 from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
+from nodegraph.workflow.document import CachePolicy
 from nodegraph.workflow.document_builder import VERSION
 from nodegraph.workflow.param_reader import PARAM_TYPES
 from nodegraph.workflow.scalars import INT_MAX, INT_MIN
+from nodegraph.workflow.sweep_reader import SPAN
 from nodegraph.workflow.texts import FORBIDDEN, NAME, NAME_HELP, REFERENCE
 
 Schema = dict[str, Any]
 
+#: A node that is swept; what it needs may be given there instead of below `with`.
+SWEPT: Final[Mapping[str, object]] = {"anyOf": [{"required": ["foreach"]}, {"required": ["matrix"]}]}
 REFERENCE_SCHEMA: Final[Mapping[str, object]] = {"$ref": "#/$defs/reference"}
 
 
@@ -44,6 +48,8 @@ def json_schema(registry: Registry) -> Schema:
                 "additionalProperties": {"$ref": "#/$defs/param"},
                 **named,
             },
+            "foreach": sweep_schema("Values of parameters (or NODE.INPUT) that belong together, tried one by one."),
+            "matrix": sweep_schema("Values of parameters (or NODE.INPUT), tried in every combination."),
             "nodes": {
                 "description": "The nodes by id; $ID or $ID.OUTPUT refers to what one gives.",
                 "type": "object",
@@ -83,6 +89,7 @@ def json_schema(registry: Registry) -> Schema:
                 "pattern": r"\$\{",
                 "description": "A text with ${PARAMETER} in it.",
             },
+            "series": series_schema(),
             "param": param_schema(),
             "node": node_schema(specs),
             **{definition(spec): inputs_schema(spec) for spec in specs},
@@ -123,10 +130,14 @@ def node_schema(specs: list[NodeSpec]) -> Schema:
     """An entry below `nodes:`; what `with` may hold depends on `uses`."""
     cases: list[Schema] = []
     for spec in specs:
-        then: Schema = {"properties": {"with": {"$ref": f"#/$defs/{pointer(definition(spec))}"}}}
-        if any(given.required for given in spec.inputs):
-            then["required"] = ["with"]
-        cases.append({"if": {"required": ["uses"], "properties": {"uses": {"const": spec.name}}}, "then": then})
+        used: Schema = {"required": ["uses"], "properties": {"uses": {"const": spec.name}}}
+        names = {"propertyNames": {"enum": [given.name for given in spec.inputs]}}
+        given: Schema = {"with": {"$ref": f"#/$defs/{pointer(definition(spec))}"}, "foreach": names, "matrix": names}
+        cases.append({"if": used, "then": {"properties": given}})
+        required = [given.name for given in spec.inputs if given.required]
+        if required:
+            needs: Schema = {"properties": {"with": {"type": "object", "required": required}}, "required": ["with"]}
+            cases.append({"if": used | {"not": SWEPT}, "then": needs})
     schema: Schema = {
         "type": "object",
         "required": ["uses"],
@@ -142,7 +153,12 @@ def node_schema(specs: list[NodeSpec]) -> Schema:
             "with": {"description": "What the node is given, by input."},
             "title": text_schema("What editors call the node."),
             "note": text_schema("A remark."),
-            "cache": {"enum": ["auto", "off"], "description": "'off' runs the node each time."},
+            "cache": {
+                "enum": list(get_args(CachePolicy)),
+                "description": "'memory' keeps results off the disk, 'off' and 'refresh' run the node each time.",
+            },
+            "foreach": sweep_schema("Values of inputs that belong together, tried one by one."),
+            "matrix": sweep_schema("Values of inputs, tried in every combination."),
         },
     }
     return schema | {"allOf": cases} if cases else schema
@@ -150,15 +166,36 @@ def node_schema(specs: list[NodeSpec]) -> Schema:
 
 def inputs_schema(spec: NodeSpec) -> Schema:
     """The mapping below `with:` of one node type."""
-    schema: Schema = {
+    return {
         "title": spec.display_name,
         "description": spec.description or spec.name,
-        "type": "object" if any(given.required for given in spec.inputs) else ["object", "null"],
+        "type": ["object", "null"],
         "additionalProperties": False,
         "properties": {given.name: input_schema(given) for given in spec.inputs},
     }
-    required = [given.name for given in spec.inputs if given.required]
-    return schema | {"required": required} if required else schema
+
+
+def sweep_schema(description: str) -> Schema:
+    """The mapping below `foreach:` or `matrix:`."""
+    return {
+        "description": description,
+        "type": ["object", "null"],
+        "minProperties": 1,
+        "additionalProperties": {"$ref": "#/$defs/series"},
+    }
+
+
+def series_schema() -> Schema:
+    """The values of one name in a sweep."""
+    numbers: Schema = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3}
+    return {
+        "description": "A list of values, or whole numbers: 1..4, 1..10:3, {range: [1, 10, 3]}.",
+        "anyOf": [
+            {"type": "array", "minItems": 1},
+            {"type": "string", "pattern": f"^{SPAN.pattern}$"},
+            {"type": "object", "required": ["range"], "additionalProperties": False, "properties": {"range": numbers}},
+        ],
+    }
 
 
 def input_schema(given: InputSpec) -> Schema:
@@ -171,6 +208,8 @@ def input_schema(given: InputSpec) -> Schema:
     options = [option for name in given.type.names for option in literal_schemas(name, given)]
     if not given.required and given.default is None:
         options.append({"type": "null"})
+    if given.collects and options:
+        options.append({"type": "array", "items": {"anyOf": list(options)}})
     return schema | {"anyOf": [*options, REFERENCE_SCHEMA]}
 
 

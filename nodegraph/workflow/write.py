@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from nodegraph.errors import Problem, ProblemError
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Slot, Template, Value, Workflow
+from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Slot, Span, Sweep, Template, Value, Workflow
 from nodegraph.workflow.param_values import type_of
+from nodegraph.workflow.sweeps import split_target
 from nodegraph.workflow.texts import NAME, escape, name_fault, write_text
 
 Data = Scalar | list["Data"] | dict[str, "Data"]
@@ -53,6 +54,8 @@ def to_data(workflow: Workflow) -> dict[str, Data]:
         data["description"] = workflow.description
     if workflow.params:
         data["params"] = {name: param_data(param) for name, param in workflow.params.items()}
+    if workflow.sweep is not None:
+        data[workflow.sweep.key] = workflow_sweep_data(workflow, workflow.sweep, ids)
     data["nodes"] = {ids[name]: node_data(node, ids) for name, node in workflow.nodes.items()}
     if workflow.outputs:
         data["outputs"] = {name: value_data(ref, ids) for name, ref in workflow.outputs.items()}
@@ -110,6 +113,25 @@ def node_data(node: NodeEntry, ids: Mapping[str, str]) -> Data:
         data["cache"] = node.cache
     if node.inputs:
         data["with"] = {name: value_data(value, ids) for name, value in node.inputs.items()}
+    if node.sweep is not None:
+        data[node.sweep.key] = sweep_data(node.sweep, ids)
+    return data
+
+
+def sweep_data(sweep: Sweep, ids: Mapping[str, str]) -> dict[str, Data]:
+    """What stands below `foreach` or `matrix`."""
+    return {
+        name: str(series) if isinstance(series, Span) else [value_data(value, ids) for value in series]
+        for name, series in sweep.values.items()
+    }
+
+
+def workflow_sweep_data(workflow: Workflow, sweep: Sweep, ids: Mapping[str, str]) -> Data:
+    """The same for a whole workflow, whose names may be `node.input`."""
+    data: dict[str, Data] = {}
+    for name, series in sweep_data(sweep, ids).items():
+        target = split_target(workflow, name)
+        data[name if target is None else f"{ids.get(target[0], target[0])}.{target[1]}"] = series
     return data
 
 

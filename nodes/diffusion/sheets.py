@@ -75,7 +75,9 @@ def draw_sheet(cells: Sequence[Image.Image], arrangement: Arrangement, style: St
     Raises TooLarge.
     """
     font = ImageFont.load_default(style.font_size)
-    width, height = _cell_size(cells, style.cell_size)
+    picture = _cell_size(cells, style.cell_size)
+    labelled = arrangement.column_labels or arrangement.captions
+    width, height = max(picture[0], 5 * style.font_size if labelled else 0), picture[1]  # room for a word
     columns = max(1, arrangement.columns)
     rows = max(1, math.ceil(len(cells) / columns))
     gap, line = style.gap, _line_height(font)
@@ -104,7 +106,7 @@ def draw_sheet(cells: Sequence[Image.Image], arrangement: Arrangement, style: St
         x, y = left + gap + i % columns * (width + gap), top + i // columns * (row_height + gap)
         if i < len(captions):
             _write(pen, captions[i], font, (x, y, width, caption))
-        fitted = _fitted(cell, width, height)
+        fitted = _fitted(cell, *picture)
         middle = y + caption + (row_height - caption - fitted.height) // 2
         sheet.paste(fitted, (x + (width - fitted.width) // 2, middle))
     return sheet

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nodegraph.errors import Place, ProblemError
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Template, Workflow
+from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Span, Sweep, Template, Workflow
 from nodegraph.workflow.read import load_text
 from nodegraph.workflow.write import dump_json, dump_yaml
 from tests.workflow.support import codes, workflow_of
@@ -27,6 +27,7 @@ def without_places(workflow: Workflow) -> Workflow:
             uses_place=Place(),
             places=MappingProxyType({}),
             key_places=MappingProxyType({}),
+            sweep=sweep_without_places(node.sweep),
         )
         for name, node in workflow.nodes.items()
     }
@@ -38,7 +39,12 @@ def without_places(workflow: Workflow) -> Workflow:
         output_places=MappingProxyType({}),
         file=None,
         text=None,
+        sweep=sweep_without_places(workflow.sweep),
     )
+
+
+def sweep_without_places(sweep: Sweep | None) -> Sweep | None:
+    return Sweep(sweep.zipped, sweep.values) if sweep is not None else None
 
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,12}", fullmatch=True)
@@ -105,6 +111,20 @@ def params(draw: st.DrawFn) -> Param:
 
 
 @st.composite
+def spans(draw: st.DrawFn) -> Span:
+    """Whole numbers at equal steps."""
+    first, steps, step = draw(st.integers(-99, 99)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    step = draw(st.sampled_from([-step, step]))
+    return Span(first, first + steps * step, step)
+
+
+series = st.lists(values, min_size=1, max_size=3).map(tuple) | spans()
+sweeps = st.none() | st.builds(
+    Sweep, st.booleans(), st.dictionaries(texts, series, min_size=1, max_size=3).map(MappingProxyType)
+)
+
+
+@st.composite
 def workflows(draw: st.DrawFn) -> Workflow:
     ids = draw(st.lists(names, max_size=5, unique=True))
     declared = [param for param in draw(st.lists(params(), max_size=3)) if param.name not in ids]
@@ -115,7 +135,8 @@ def workflows(draw: st.DrawFn) -> Workflow:
             MappingProxyType(draw(st.dictionaries(texts, values, max_size=5))),
             draw(st.none() | texts),
             draw(st.none() | texts),
-            draw(st.sampled_from(["auto", "off"])),
+            draw(st.sampled_from(["auto", "memory", "off", "refresh"])),
+            sweep=draw(sweeps),
         )
         for name in ids
     }
@@ -126,6 +147,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
         layout=MappingProxyType(draw(st.dictionaries(names, st.tuples(integers | floats, floats), max_size=3))),
         name=draw(st.none() | texts),
         description=draw(texts),
+        sweep=draw(sweeps),
     )
 
 
