@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nodegraph.version import VERSION
 
 if TYPE_CHECKING:
-    from nodegraph.api import Builder, check, load, loads, run
+    from nodegraph.api import Builder, check, diff, explain, load, loads, run
     from nodegraph.context import CancelToken, Context
     from nodegraph.errors import Problem, ProblemError
     from nodegraph.execution.result import RunResult
@@ -33,6 +33,8 @@ __all__ = [
     "Settings",
     "__version__",
     "check",
+    "diff",
+    "explain",
     "load",
     "loads",
     "node",
@@ -49,6 +51,8 @@ _HOMES = {
     "Session": "nodegraph.execution.session",
     "Settings": "nodegraph.execution.settings",
     "check": "nodegraph.api",
+    "diff": "nodegraph.api",
+    "explain": "nodegraph.api",
     "load": "nodegraph.api",
     "loads": "nodegraph.api",
     "run": "nodegraph.api",

@@ -21,12 +21,14 @@ from nodegraph.context import CancelToken, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.execution.config import user_settings
 from nodegraph.execution.events import Listener
+from nodegraph.execution.explain import Explained
 from nodegraph.execution.result import RunResult
 from nodegraph.execution.session import Session
 from nodegraph.execution.settings import Settings
 from nodegraph.node import NodeSpec, spec_of
 from nodegraph.registry import load_registry
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Value, Workflow
+from nodegraph.workflow.difference import Difference
 from nodegraph.workflow.param_values import type_of
 
 P = ParamSpec("P")
@@ -68,6 +70,26 @@ def check(
         return session.check(_document(workflow), params).problems
     finally:
         session.close()
+
+
+def diff(old: Workflow | Builder, new: Workflow | Builder) -> Difference:
+    """What differs between two workflows as graphs; false when nothing does. Layout and order do not count."""
+    from nodegraph.workflow.diff import diff as compare
+
+    added = [spec for workflow in (old, new) if isinstance(workflow, Builder) for spec in workflow.specs]
+    return compare(_document(old), _document(new), load_registry().with_specs(added).specs)
+
+
+def explain(
+    workflow: Workflow | Builder,
+    params: Mapping[str, object] | None = None,
+    *,
+    only: Sequence[str] = (),
+    settings: Settings | None = None,
+) -> tuple[Explained, ...]:
+    """Say of each node that `run` would ask for whether it would run, and why; runs nothing. Raises ProblemError."""
+    with Session(settings=settings or user_settings(), registry=_registry_for(workflow)) as session:
+        return session.explain(_document(workflow), params, only=only)
 
 
 def run(

@@ -115,7 +115,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("x", encoding="utf-8") as file:
-            json.dump(manifest.to_json(), file, ensure_ascii=False, separators=(",", ":"), default=str)
+            file.write(json.dumps(manifest.to_json(), ensure_ascii=False, separators=(",", ":"), default=str))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

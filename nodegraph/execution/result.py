@@ -41,16 +41,16 @@ class RunResult:
     """
 
     status: Status
-    values: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
+    values: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]], repr=False)
     saved: dict[str, Saved] = field(default_factory=dict[str, Saved])
     problems: tuple[Problem, ...] = ()
     executed: tuple[str, ...] = ()
     cached: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     seconds: float = 0.0
-    outputs: Mapping[str, object] = field(default_factory=dict[str, object])
-    trace: Trace | None = None
-    manifest: Manifest | None = None
+    outputs: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
+    trace: Trace | None = field(default=None, repr=False)  # asyncio makes the repr of every result
+    manifest: Manifest | None = field(default=None, repr=False)
 
     def __getitem__(self, node: str) -> object:
         """The value of a node's only output, or the tuple of its outputs; KeyError if the run was not to keep it."""

@@ -184,7 +184,7 @@ class Session:
         ran = any(state == TODO for state in trace.foretold)
         explained = explain(trace.plan, foretold, self.journal.last(scope)) if ran else ()
         self.journal.note(scope, _changed(trace, self.journal.last(scope)))
-        manifest = manifest_of(run, result, trace, explained, source_of(trace.plan.graph) or "", only)
+        manifest = manifest_of(run, result, trace, explained, _text_of(trace.plan.graph), only)
         if isinstance(self.store, DiskStore) and self.store.index is not None:
             try:
                 keep_manifest(manifest, self.store.folder / "runs")
@@ -212,6 +212,12 @@ class Session:
         return _run_anywhere(
             lambda: self.run_async(workflow, params, only=only, want=want, on_event=on_event, token=token), token
         )
+
+
+def _text_of(graph: Graph) -> str:
+    """The workflow as a text: its author's where there is one (the manifest has the parameters beside it)."""
+    text = graph.workflow.text if graph.workflow is not None else None
+    return text if text is not None else source_of(graph) or ""
 
 
 def scope_of(graph: Graph) -> str:

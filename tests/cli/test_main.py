@@ -17,7 +17,19 @@ from tests.cli.support import SUM, Outcome, command, environment, program
 Cli = Callable[..., Outcome]
 File = Callable[[str, str], Path]
 
-COMMANDS = ("run", "check", "nodes", "schema", "graph", "version")
+COMMANDS = (
+    "run",
+    "explain",
+    "sweep",
+    "check",
+    "nodes",
+    "schema",
+    "graph",
+    "diff",
+    "verify",
+    "cache",
+    "version",
+)
 HEAVY = {
     "torch",
     "diffusers",
@@ -58,7 +70,15 @@ def test_help_imports_nothing_heavy(tmp_path: Path, arguments: list[str]):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["check", "hello"], ["nodes", "KSampler"], ["schema"], ["graph", "hello"], ["version"]]
+    "arguments",
+    [
+        ["check", "hello"],
+        ["nodes", "KSampler"],
+        ["schema"],
+        ["graph", "hello"],
+        ["diff", "hello", "hello"],
+        ["version"],
+    ],
 )
 def test_commands_that_run_nothing_import_neither_torch_nor_what_is_built_on_it(tmp_path: Path, arguments: list[str]):
     assert modules_of(tmp_path, *arguments) & {"torch", "diffusers", "transformers", "numpy", "PIL", "rich"} == set()
