@@ -117,6 +117,8 @@ def collect(store: DiskStore) -> Freed:
     kept = {name for (name,) in index.read("SELECT digest FROM file")}
     orphans = [blobs.path(key) for key in blobs.keys() if key not in known]  # noqa: SIM118 (not a mapping)
     orphans += [blobs.copy_path(name) for name in blobs.copies() if name not in kept]
+    gone = [(path,) for (path,) in index.read("SELECT path FROM memo") if not Path(path).exists()]
+    index.write_many("DELETE FROM memo WHERE path = ?", gone)
     for path in [*orphans, *(store.folder / "broken").iterdir()]:
         size = _drop(path, young=path.parent.name == "broken")
         freed, files = freed + size, files + (size > 0)

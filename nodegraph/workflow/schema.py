@@ -221,7 +221,8 @@ def literal_schemas(type_name: str, given: InputSpec) -> list[Schema]:
         bounds = {key: bound for key, bound in pairs if math.isfinite(bound)}
     match type_name:
         case "INT":
-            return [{"type": "integer", "minimum": INT_MIN, "maximum": INT_MAX, **bounds}]
+            drawn: list[Schema] = [{"const": "random"}] if given.control else []
+            return [{"type": "integer", "minimum": INT_MIN, "maximum": INT_MAX, **bounds}, *drawn]
         case "FLOAT":
             return [{"type": "number", **bounds}]
         case "BOOLEAN":

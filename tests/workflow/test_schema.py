@@ -149,6 +149,10 @@ def test_a_mistake_is_seen(old: str, new: str) -> None:
     assert errors(GOOD.replace(old, new, 1)) != []
 
 
+def test_a_seed_may_be_random() -> None:
+    assert errors(GOOD.replace("seed: 18446744073709551615", "seed: random", 1)) == []
+
+
 def test_what_editors_show() -> None:
     definitions = SCHEMA["$defs"]
     assert definitions["node"]["properties"]["uses"]["anyOf"][0]["enum"] == ["Load", "Nothing", "Sample (a/b c)"]
