@@ -27,8 +27,8 @@ from nodegraph.execution.session import Session
 from nodegraph.execution.settings import Settings
 from nodegraph.node import NodeSpec, spec_of
 from nodegraph.registry import load_registry
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Value, Workflow
 from nodegraph.workflow.difference import Difference
+from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Value, Workflow
 from nodegraph.workflow.param_values import type_of
 
 P = ParamSpec("P")

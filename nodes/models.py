@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: What a part is read from, where that is not only the folder of its name.
+FOLDERS = {"text_encoder": ("text_encoder", "tokenizer")}
+
 
 def unreadable(message: str) -> ProblemError:
     """The error for a model that cannot be used."""
@@ -52,8 +55,48 @@ def module_of(handle: Handle, context: Context) -> nn.Module:
     key = f"{handle.digest}/{device}/{dtype}"
     return context.pool.get(
         key,
-        lambda: reading_model(lambda: load_part(Path(handle.path), handle.part, device, dtype)),
+        lambda: unchanged(handle, context, lambda: load_part(Path(handle.path), handle.part, device, dtype)),
         module_bytes,
+    )
+
+
+def content_of(folder: Path, part: str, context: Context) -> str:
+    """What determines a part of a model in diffusers' layout: the digests of the folders it is read from, in hex.
+
+    Raises OSError.
+    """
+    return " ".join([context.digest(folder / name) for name in FOLDERS.get(part, (part,))])
+
+
+def unchanged(handle: Handle, context: Context, load: Callable[[], T]) -> T:
+    """Run `load`, which reads a handle's files, provided that they are what they were when the handle was made.
+
+    Results are kept under the digest of those files, so weights that came later must not be taken for them. They are
+    compared before and after, since reading takes its time; files that rest are not read for that. Raises ProblemError.
+    """
+    _check_unchanged(handle, context)
+    loaded = reading_model(load)
+    _check_unchanged(handle, context)
+    return loaded
+
+
+def _check_unchanged(handle: Handle, context: Context) -> None:
+    folder = Path(handle.path)
+    try:
+        found = content_of(folder, handle.part, context)
+    except OSError as error:
+        raise _changed(f"{error.filename or folder} cannot be read any more: {error.strerror or error}") from error
+    if found != handle.content:
+        raise _changed(f"the files of {folder} changed while they were in use ({handle.part})")
+
+
+def _changed(message: str) -> ProblemError:
+    return ProblemError(
+        Problem(
+            code="model_unreadable",
+            message=message,
+            hint="run the workflow again once the model's files stay as they are",
+        )
     )
 
 
@@ -76,7 +119,7 @@ def tokenizer_of(clip: Clip, context: Context) -> Any:
     key = f"{clip.digest}/tokenizer"
     return context.pool.get(
         key,
-        lambda: reading_model(lambda: load_tokenizer(Path(clip.path))),
+        lambda: unchanged(clip, context, lambda: load_tokenizer(Path(clip.path))),
         lambda tokenizer: 50 * len(tokenizer),
     )
 

@@ -2,7 +2,7 @@
 
     blobs/ab/<key>.safetensors    the values of an action
     files/ab/<digest>             a file that an output node saved, to be written again when somebody deleted it
-    partial/<process>-<random>    what is being written; renamed when it is whole
+    partial/<machine>-<process>-<random>    what is being written; renamed when it is whole
     broken/                       what was not what it should be, for whoever wants to know why
 
 Every method may raise OSError; `read` and `copy_out` never hand out what they did not check.
@@ -10,23 +10,23 @@ Every method may raise OSError; `read` and `copy_out` never hand out what they d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
 import shutil
+import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from nodegraph.cache.owners import exists
-from nodegraph.sockets.packing import BadFile, read_values, write_packed
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from nodegraph.cache.owners import machine, runs
+from nodegraph.sockets.packing import BadFile, Tensors, read_values, write_packed
 
 CHUNK = 1 << 20
 STALE_SECONDS = 3600.0
+MAPPED_BYTES = 4 << 20  # smaller blobs are read at once, so that what happens to the file later does not matter
 MAX_BROKEN = 20
 
 
@@ -47,7 +47,7 @@ class Blobs:
     def copy_path(self, digest: str) -> Path:
         return self.root / "files" / digest[:2] / digest
 
-    def write(self, key: bytes, structure: str, tensors: Mapping[str, Tensor]) -> tuple[int, str]:
+    def write(self, key: bytes, structure: str, tensors: Tensors) -> tuple[int, str]:
         """Write packed values; returns the file's size and stamp. Also raises Unstorable."""
         partial = self._partial()
         try:
@@ -60,9 +60,11 @@ class Blobs:
         """The values of an action and the stamp of their file. Raises BadFile if it is not the one that was written."""
         path = self.path(key)
         status = path.lstat()
-        if status.st_size != size or not path.is_file() or path.is_symlink():
+        if not stat.S_ISREG(status.st_mode):
+            raise BadFile(f"{path.name} is not a file")
+        if status.st_size != size:
             raise BadFile(f"{path.name} has {status.st_size:,} bytes instead of {size:,}")
-        values, notes = read_values(path)
+        values, notes = read_values(path, mapped=size > MAPPED_BYTES)
         if notes.get("key") != key.hex() or not isinstance(values, tuple):
             raise BadFile(f"{path.name} holds something else")
         return cast("tuple[object, ...]", values), _stamp(status)
@@ -109,23 +111,26 @@ class Blobs:
             partial.unlink(missing_ok=True)
 
     def quarantine(self, path: Path) -> None:
-        """Move a damaged file out of the way; the oldest ones there are deleted."""
-        try:
+        """Move a damaged file out of the way; the oldest ones there are deleted. Never fails."""
+        with contextlib.suppress(OSError):
             path.replace(self.root / "broken" / f"{time.time_ns()}-{path.name}")
             for old in sorted((self.root / "broken").iterdir())[:-MAX_BROKEN]:
-                old.unlink(missing_ok=True)
-        except OSError:
-            path.unlink(missing_ok=True)
+                _remove(old)
+            return
+        _remove(path)
+
+    def remove(self, path: Path) -> None:
+        """Delete a blob or copy. Never fails: what stays is found by the next clean-up."""
+        _remove(path)
 
     def sweep(self) -> int:
         """Delete what dead processes left half-written; returns how many files."""
         swept = 0
         for path in (self.root / "partial").iterdir():
-            pid = path.name.partition("-")[0]
-            dead = not pid.isdigit() or not exists(int(pid))
-            if dead or abs(time.time() - path.lstat().st_mtime) > STALE_SECONDS:
-                path.unlink(missing_ok=True)
-                swept += 1
+            with contextlib.suppress(OSError):  # its writer, or another sweeper, was faster
+                if _is_left_over(path):
+                    path.unlink()
+                    swept += 1
         return swept
 
     def keys(self) -> Iterator[bytes]:
@@ -148,7 +153,7 @@ class Blobs:
     def _partial(self) -> Path:
         folder = self.root / "partial"
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+        return folder / f"{machine()}-{os.getpid()}-{secrets.token_hex(8)}"
 
     def _place(self, partial: Path, target: Path) -> str:
         """Give a whole file its name; returns its stamp."""
@@ -164,6 +169,23 @@ def _own_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_symlink():
         raise OSError(f"{path} is a link")
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether nobody writes this partial file any more: its process is dead, or it is so old that it must be."""
+    host, pid, *_ = [*path.name.split("-"), "", ""]
+    if host == machine() and pid.isascii() and pid.isdigit() and not runs(int(pid)):
+        return True
+    return abs(time.time() - path.lstat().st_mtime) > STALE_SECONDS
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, or whatever else lies there. Never fails."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _stamp(status: os.stat_result) -> str:

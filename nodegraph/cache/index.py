@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 SCHEMA = 1
 APPLICATION_ID = 0x6E6F6465  # "node"
-BUSY_SECONDS = 30
+BUSY_SECONDS = 10
+RETRY_SECONDS = 0.02
+WAL_BYTES = 64 << 20
+VERSION_AT = 60  # where an SQLite file keeps the schema version
 
 _TABLES = """
 CREATE TABLE action(
     key BLOB PRIMARY KEY, type TEXT NOT NULL, digests BLOB NOT NULL, seconds REAL NOT NULL, saved TEXT,
-    value BLOB, bytes INTEGER NOT NULL, stamp TEXT, absent TEXT, created REAL NOT NULL, used REAL NOT NULL)
-    WITHOUT ROWID;
+    value BLOB, bytes INTEGER NOT NULL, stamp TEXT, absent TEXT, created REAL NOT NULL, used REAL NOT NULL,
+    seal BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX action_bytes ON action(bytes) WHERE bytes > 0;
 CREATE TABLE file(digest TEXT PRIMARY KEY, bytes INTEGER NOT NULL, used REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE memo(
@@ -41,11 +45,16 @@ class NewerSchema(Exception):
     """The index was written by a newer version, which this one must not touch."""
 
 
+class NotAnIndex(sqlite3.DatabaseError):
+    """The file is a database, but not an index of results."""
+
+
 class Row(NamedTuple):
     """A row of `action`.
 
     The values are in `value` (small ones), in a blob of `bytes` bytes whose file had `stamp` when it was last checked,
-    or nowhere, and then `absent` says why: unstorable, cheap, evicted or missing.
+    or nowhere, and then `absent` says why: unstorable, cheap, full, evicted or missing. `seal` is a digest of what
+    others rely on without looking at the values.
     """
 
     key: bytes
@@ -59,6 +68,7 @@ class Row(NamedTuple):
     absent: str | None
     created: float
     used: float
+    seal: bytes
 
 
 _COLUMNS = ", ".join(Row._fields)
@@ -70,29 +80,35 @@ class Index:
     """One connection to the index, usable from several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Open, or create. Raises sqlite3.Error, OSError and NewerSchema."""
+        """Open, or create. Raises sqlite3.Error, OSError and NewerSchema; then the file is as it was."""
         self.path = path
         self._lock = threading.RLock()
+        _refuse_newer(_version_in(path))
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            self._prepare()
+            _patiently(self._prepare)
         except BaseException:
             self._db.close()
             raise
 
     def _prepare(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA:
-            raise NewerSchema(f"schema {version}, this version knows {SCHEMA}")
+        _refuse_newer(self._version())
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        if version == 0:
+        self._db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        if self._version() == 0:
             with self.transaction():
-                if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:  # nobody was faster
+                if self._version() == 0:  # nobody was faster
                     for statement in filter(str.strip, _TABLES.split(";")):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+        columns = [row[1] for row in self._db.execute("PRAGMA table_info(action)")]
+        if columns != list(Row._fields):
+            raise NotAnIndex("it has other tables than an index")
+
+    def _version(self) -> int:
+        return self._db.execute("PRAGMA user_version").fetchone()[0]
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -101,10 +117,11 @@ class Index:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def close(self) -> None:
         with self._lock:
@@ -151,6 +168,21 @@ class Index:
             self._db.executemany("UPDATE action SET used = ? WHERE key = ? AND bytes > 0", [(now, k) for k in keys])
             self._db.executemany("UPDATE file SET used = ? WHERE digest = ?", [(now, d) for d in files])
 
+    def trim(self, limit: int, before: float) -> None:
+        """If the index takes more than `limit` bytes, drop the oldest quarter of the actions without a blob, as far as
+        they were last used before a time. The space is used again."""
+        with self._lock:
+            pages, free, size = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        if (pages - free) * size > limit:
+            self.write(
+                "DELETE FROM action WHERE key IN (SELECT key FROM action WHERE bytes = 0 AND used < ? ORDER BY used "
+                "LIMIT (SELECT 1 + COUNT(*) / 4 FROM action WHERE bytes = 0))",
+                (before,),
+            )
+
     # --- anything
 
     def read(self, sql: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -164,3 +196,31 @@ class Index:
     def write_many(self, sql: str, arguments: Iterable[Sequence[object]]) -> None:
         with self.transaction():
             self._db.executemany(sql, arguments)
+
+
+def _version_in(path: Path) -> int:
+    """The schema version in the head of an index, read without SQLite, which would touch the files; 0 if unknown."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(VERSION_AT + 4)
+    except FileNotFoundError:
+        return 0
+    return int.from_bytes(head[VERSION_AT:]) if head.startswith(b"SQLite format 3\0") else 0
+
+
+def _refuse_newer(version: int) -> None:
+    if version > SCHEMA:
+        raise NewerSchema(f"schema {version}, this version knows {SCHEMA}")
+
+
+def _patiently(work: Callable[[], None]) -> None:
+    """Do `work` again while somebody else opens the same new index: SQLite does not wait in that case by itself."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > until:
+                raise
+        time.sleep(RETRY_SECONDS)

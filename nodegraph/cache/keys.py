@@ -10,11 +10,13 @@ given its default are the same action. Seeds are plain inputs. Titles, notes, la
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections.abc import Iterable, Mapping
 
+from nodegraph.cache.environment import environment_class
 from nodegraph.node import NodeSpec
 from nodegraph.sockets.codecs import encode
+
+__all__ = ["action_head", "action_key", "action_prefix", "environment_class", "frame", "with_literals"]
 
 RECIPE = b"nodegraph-action-1"
 
@@ -56,16 +58,3 @@ def frame(name: str) -> bytes:
     """A name with its length before it, so that names cannot run into each other."""
     data = name.encode()
     return b"%d:" % len(data) + data
-
-
-def environment_class(device: str, dtype: str) -> bytes:
-    """What numeric results depend on beside the code: torch and diffusers versions, kind of device, dtype."""
-    versions = [f"{name} {_minor_version(name)}" for name in ("torch", "diffusers", "transformers")]
-    return "; ".join([*versions, device.partition(":")[0], dtype]).encode()
-
-
-def _minor_version(package: str) -> str:
-    try:
-        return ".".join(importlib.metadata.version(package).split(".")[:2])
-    except importlib.metadata.PackageNotFoundError:
-        return "none"

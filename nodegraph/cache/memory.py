@@ -26,6 +26,7 @@ class MemoryStore:
         self.budget = budget
         self.used = 0
         self._lock = threading.Lock()
+        self._claims: set[bytes] = set()
         self._records: dict[bytes, Record] = {}
         self._values: OrderedDict[bytes, tuple[tuple[object, ...], int]] = OrderedDict()
 
@@ -85,10 +86,15 @@ class MemoryStore:
         return False
 
     def claim(self, key: bytes) -> bool:
+        with self._lock:
+            if key in self._claims:
+                return False
+            self._claims.add(key)
         return True
 
     def release(self, key: bytes) -> None:
-        pass
+        with self._lock:
+            self._claims.discard(key)
 
     def begin(self, keys: Collection[bytes] = ()) -> None:
         pass

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 BEAT_SECONDS = 3.0
@@ -15,8 +17,18 @@ DEAD_SECONDS = 30.0
 
 
 def this_owner() -> str:
-    """A name for one store object of this process: host, process id, when the process started, and a random part."""
-    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())} {uuid.uuid4().hex[:8]}"
+    """A name for one store object of this process: machine, process id, when the process started, a random part."""
+    return f"{machine()} {os.getpid()} {_started(os.getpid())} {uuid.uuid4().hex[:8]}"
+
+
+@cache
+def machine() -> str:
+    """What tells apart the places where a process id means a process: hosts, and containers on one host."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:12]
 
 
 def is_alive(owner: str, beat: float, now: float) -> bool:
@@ -27,18 +39,23 @@ def is_alive(owner: str, beat: float, now: float) -> bool:
     if abs(now - beat) > DEAD_SECONDS:
         return False
     host, pid, started, *_ = [*owner.split(" "), "", "", ""]
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != machine() or not (pid.isascii() and pid.isdigit()):
         return True
-    return exists(int(pid)) and _started(int(pid)) == started
+    return runs(int(pid)) and _started(int(pid)) == started
+
+
+def runs(pid: int) -> bool:
+    """Whether a process of that number runs on this machine; a zombie does nothing any more."""
+    return exists(pid) and _state(pid)[0] not in ("Z", "X")
 
 
 def exists(pid: int) -> bool:
-    """Whether a process of that number runs on this machine; True where asking would disturb it."""
+    """Whether a process of that number is on this machine; True where asking would disturb it."""
     if os.name == "nt":  # there, os.kill does what it says
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True
@@ -47,12 +64,16 @@ def exists(pid: int) -> bool:
 
 def _started(pid: int) -> str:
     """When a process started, so that a reused process id is not taken for its predecessor; "-" where unknown."""
+    return _state(pid)[1]
+
+
+def _state(pid: int) -> tuple[str, str]:
+    """A process's state (a letter) and start time, as Linux tells them; "-" where unknown."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_text()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "-"
-    fields = status.rpartition(")")[2].split()
-    return "-" if fields[0] == "Z" else fields[19]  # a zombie does nothing any more
+        return "-", "-"
+    return fields[0], fields[19]
 
 
 class Heartbeat:

@@ -75,7 +75,7 @@ class ResultStore(Protocol):
         ...
 
     def claim(self, key: bytes) -> bool:
-        """Say that this process works on an action; False if another living process does so already."""
+        """Say that this process works on an action; False if another run or living process does so already."""
         ...
 
     def release(self, key: bytes) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from nodegraph.cache.index import Row
 from nodegraph.cache.records import Record
@@ -11,11 +12,38 @@ from nodegraph.sockets.packing import BadFile, Unstorable, pack, unpack
 from nodegraph.sockets.values import Saved, SavedFile
 
 DIGEST_BYTES = 32
+SEAL_BYTES = 16
 
 
-def joined_digests(record: Record) -> bytes:
-    """The digests of all outputs, one after the other."""
-    return b"".join(record.digests)
+class Place(NamedTuple):
+    """Where the values of an action are: in `value`, in a blob of `bytes` bytes with a stamp, or nowhere because."""
+
+    value: bytes | None = None
+    bytes: int = 0
+    stamp: str | None = None
+    absent: str | None = None
+
+
+def row_of(key: bytes, node_type: str, record: Record, saved: str | None, place: Place, time: float) -> Row:
+    """The row of an action that has just finished. `saved` is what `saved_text` says of its files."""
+    digests = b"".join(record.digests)
+    return Row(
+        key, node_type, digests, record.seconds, saved, *place, created=time, used=time, seal=_seal(key, digests, saved)
+    )
+
+
+def where_values_are(row: Row) -> int | str:
+    """The bytes of an action's blob, 0 if its values are in the row itself, or why they are nowhere."""
+    if row.value is not None:
+        return 0
+    return row.bytes or row.absent or "unknown"
+
+
+def _seal(key: bytes, digests: bytes, saved: str | None) -> bytes:
+    """Guards what a run relies on although it reads no values: a row with the digests of another one would have later
+    nodes take the results of other inputs for theirs."""
+    told = b"%d:%d:" % (len(key), len(digests)) + key + digests + (saved or "").encode()
+    return hashlib.sha256(told).digest()[:SEAL_BYTES]
 
 
 def saved_text(saved: Saved) -> str:
@@ -29,11 +57,15 @@ def saved_text(saved: Saved) -> str:
 
 def record_of(row: Row) -> Record:
     """The record in a row. Raises BadFile if it is damaged."""
-    data = row.digests
-    if len(data) % DIGEST_BYTES:
-        raise BadFile("a row of the index is damaged")
+    data, saved = row.digests, row.saved
+    try:
+        if len(data) % DIGEST_BYTES or row.seal != _seal(row.key, data, saved):
+            raise BadFile("a row of the index is damaged")
+        seconds = float(row.seconds)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BadFile("a row of the index is damaged") from error
     digests = tuple([data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES)])
-    return Record(digests, row.seconds, _saved_of(row.saved) if row.saved is not None else None)
+    return Record(digests, seconds, _saved_of(saved) if saved is not None else None)
 
 
 def _saved_of(text: str) -> Saved:

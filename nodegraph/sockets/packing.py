@@ -16,7 +16,7 @@ import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from nodegraph.sockets.codecs import MAX_DEPTH, as_tensor
 
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: Tensors by name, as beside a packed structure.
+Tensors: TypeAlias = "Mapping[str, Tensor]"
+
+#: torch's names of number formats, and those in files.
+FORMATS = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
+    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+ALIGNMENT = 8
 PLAIN_BITS = 1024  # longer numbers are written in hexadecimal
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON would join two of them into one letter
 _DAMAGE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, RuntimeError, OverflowError)
@@ -43,7 +54,7 @@ def pack(value: object) -> tuple[str, dict[str, Tensor]]:
     return json.dumps(_pack(value, tensors, 0), separators=(",", ":")), tensors
 
 
-def unpack(structure: str, tensors: Mapping[str, Tensor]) -> object:
+def unpack(structure: str, tensors: Tensors) -> object:
     """The value again. Raises BadFile for a structure that `pack` did not write or a tensor that is not there."""
     try:
         return _unpack(json.loads(structure), tensors)
@@ -60,18 +71,11 @@ def write_values(path: Path, value: object, notes: Mapping[str, str]) -> int:
     return write_packed(path, structure, tensors, notes)
 
 
-def write_packed(path: Path, structure: str, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> int:
-    """The same for a value that is packed already. Raises OSError."""
-    from safetensors import SafetensorError
-    from safetensors import torch as tensor_files
-
-    try:
-        cast(Any, tensor_files).save_file(_plain(tensors), path, {**notes, "structure": structure})
-    except SafetensorError as error:  # how the library tells a full disk
-        raise OSError(str(error)) from error
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise Unstorable(f"safetensors cannot hold this value: {error}") from error
-    return path.stat().st_size
+def write_packed(path: Path, structure: str, tensors: Tensors, notes: Mapping[str, str]) -> int:
+    """The same for a value that is packed already. Raises Unstorable and OSError."""
+    pieces = _file_pieces(tensors, {**notes, "structure": structure})
+    with path.open("wb") as file:
+        return sum([file.write(piece) for piece in pieces])
 
 
 def read_values(path: Path, *, mapped: bool = True) -> tuple[object, dict[str, str]]:
@@ -109,19 +113,39 @@ def _loaded(data: bytes) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise BadFile(f"not a safetensors file: {error}") from error
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as safetensors wants them: in main memory, in order, and none sharing memory with another (it writes
-    each byte once only). Raises RuntimeError for one without data."""
-    plain: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() in seen or storage.nbytes() != tensor.numel() * tensor.element_size():
-            tensor = tensor.clone()
-        plain[name] = tensor
-        seen.add(storage.data_ptr())
-    return plain
+def _file_pieces(tensors: Tensors, notes: Mapping[str, str]) -> list[bytes | memoryview]:
+    """A safetensors file in pieces: the length of the header, the header, and the bytes of each tensor.
+
+    Made here because the library would write to a temporary file of a name of its own, which nobody could tell from
+    others' when the process is killed meanwhile. Raises Unstorable.
+    """
+    header: dict[str, object] = {"__metadata__": dict(notes)} if notes else {}
+    data: list[bytes | memoryview] = []
+    end = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].element_size()):  # so all lie aligned
+        piece, begin = _bytes_of(tensor), end
+        end += len(piece)
+        kind = _format_of(tensor)
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        data.append(piece)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return [struct.pack("<Q", len(text)), text, *data]
+
+
+def _format_of(tensor: Tensor) -> str | None:
+    return FORMATS.get(str(tensor.dtype).removeprefix("torch."))
+
+
+def _bytes_of(tensor: Tensor) -> bytes | memoryview:
+    """The bytes of a tensor, row by row; not copied if they lie so already. Raises Unstorable if it has none."""
+    import torch
+
+    try:
+        flat = tensor.detach().cpu().resolve_neg().contiguous().reshape(-1)
+        return flat.view(torch.uint8).numpy().data if flat.numel() else b""
+    except RuntimeError as error:
+        raise Unstorable(f"tensors on {tensor.device} are not written to files: {error}") from error
 
 
 def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
@@ -144,14 +168,14 @@ def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
         pairs = cast("dict[object, object]", value).items()
         return {"m": [[_pack(k, tensors, depth + 1), _pack(v, tensors, depth + 1)] for k, v in pairs]}
     tensor = as_tensor(value)
-    if tensor is None or tensor.layout.__str__() != "torch.strided" or tensor.is_quantized or tensor.is_complex():
+    if tensor is None or str(tensor.layout) != "torch.strided" or _format_of(tensor) is None:
         raise Unstorable(f"values of type {type(value).__qualname__} are not written to files")
     name = str(len(tensors))
     tensors[name] = tensor
     return {"x": name}
 
 
-def _unpack(data: object, tensors: Mapping[str, Tensor]) -> object:
+def _unpack(data: object, tensors: Tensors) -> object:
     if isinstance(data, list):
         return [_unpack(item, tensors) for item in cast("list[object]", data)]
     if not isinstance(data, dict):
@@ -174,17 +198,12 @@ def _unpack(data: object, tensors: Mapping[str, Tensor]) -> object:
     raise BadFile(f"unknown mark {tag!r}")
 
 
-def to_bytes(structure: str, tensors: Mapping[str, Tensor]) -> bytes:
+def to_bytes(structure: str, tensors: Tensors) -> bytes:
     """A packed value as bytes, for small ones that need no file of their own. Raises Unstorable."""
     text = structure.encode()
     if not tensors:
         return b"j" + text
-    from safetensors.torch import save
-
-    try:
-        return b"s" + struct.pack(">I", len(text)) + text + save(_plain(tensors))
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise Unstorable(f"safetensors cannot hold this value: {error}") from error
+    return b"".join([b"s", struct.pack(">I", len(text)), text, *_file_pieces(tensors, {})])
 
 
 def from_bytes(data: bytes) -> object:
@@ -201,6 +220,6 @@ def from_bytes(data: bytes) -> object:
     return unpack(structure, _loaded(data[5 + size :])[1])
 
 
-def tensor_bytes(tensors: Mapping[str, Tensor]) -> int:
+def tensor_bytes(tensors: Tensors) -> int:
     """The bytes of packed tensors."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

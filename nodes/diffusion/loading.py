@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ KINDS = {
 CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipeline", "custom_pipelines")
 MAX_JSON_BYTES = 32 << 20
 MAX_TRAINING_STEPS = 100_000
+# The libraries import themselves piece by piece, and two threads at it at once may meet a half-made module.
+_IMPORTING = threading.Lock()
 
 
 class UnreadableModel(ValueError):
@@ -229,58 +232,74 @@ def _number(path: Path, config: dict[str, Any], key: str, default: float) -> flo
 def load_part(folder: Path, part: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """One module of a model folder, in evaluation mode: `unet`, `vae` or `text_encoder`.
 
-    Every weight comes from the folder's files: raises UnreadableModel when one is missing or has another shape.
+    On the CPU, weights that are stored as `dtype` stay in their files, mapped into memory: the files must not be
+    written to as long as the module lives (see `weights_stamp`). Every weight comes from the folder's files: raises
+    UnreadableModel when one is missing or has another shape.
     """
-    import torch
+    from nodes.diffusion.weights import build_hollow, fill, map_files
 
     quiet_libraries()
-    found = weight_files(folder / part, WEIGHTS[part])
-    diffusers_part = KINDS[part][0] == "_class_name"
-    # diffusers would ask for the package accelerate otherwise. transformers lets a config name an implementation of
-    # attention that is fetched, unless one is named here.
-    extra: dict[str, Any] = {"low_cpu_mem_usage": False} if diffusers_part else {"attn_implementation": "sdpa"}
+    place = folder / part
+    files = weight_files(place, WEIGHTS[part]).files
+    read_json(place / "config.json")  # which must not ask for code
     try:
-        with torch.random.fork_rng(devices=[]):  # modules draw numbers for weights that are then overwritten
-            module, info = _model_class(part).from_pretrained(
-                str(folder),
-                subfolder=part,
-                local_files_only=True,
-                use_safetensors=True,
-                variant=found.variant,
-                torch_dtype=dtype,
-                output_loading_info=True,
-                **extra,
-            )
+        module = build_hollow(lambda: _unfilled(place, part))
+        misfits = fill(module, map_files(files), device, dtype)
+    except UnreadableModel:
+        raise
     except Exception as error:
-        raise UnreadableModel(f"{folder / part} cannot be loaded: {first_line(error)}") from error
-    _check_complete(folder / part, info)
-    module = module.to(device).eval().requires_grad_(False)
-    if diffusers_part:
-        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (its stubs lack this form)
-    return module
+        raise UnreadableModel(f"{place} cannot be loaded: {first_line(error)}") from error
+    _complain(place, misfits.missing, "are missing")
+    _complain(place, misfits.misshapen, "have another shape than config.json says")
+    return module.eval().requires_grad_(False)
 
 
-def _check_complete(part: Path, info: Mapping[str, Any]) -> None:
-    """Raise UnreadableModel for weights that a library would leave random, with a warning at most."""
-    for key, what in (("missing_keys", "are missing"), ("mismatched_keys", "have another shape than config.json says")):
-        names = sorted(str(item[0] if isinstance(item, tuple) else item) for item in info.get(key) or ())
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise UnreadableModel(f"{part}: weights {what}: {', '.join(names[:3])}{more}")
+def _complain(part: Path, weights: Sequence[str], what: str) -> None:
+    """Raise UnreadableModel for weights that would have to be made up."""
+    if weights:
+        names = sorted(weights)
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise UnreadableModel(f"{part}: weights {what}: {', '.join(names[:3])}{more}")
 
 
-def _model_class(part: str) -> Any:
-    if part == "unet":
-        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-        return UNet2DConditionModel
-    if part == "vae":
+def _unfilled(folder: Path, part: str) -> Any:
+    """The module that a part's configuration describes, with whatever weights its library begins with."""
+    with _IMPORTING:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+        from transformers import CLIPTextConfig, CLIPTextModel
+    if part == "text_encoder":
+        # A configuration may name an implementation of attention that transformers would fetch, unless told another.
+        config = CLIPTextConfig.from_pretrained(str(folder), local_files_only=True, attn_implementation="sdpa")
+        return CLIPTextModel(config)
+    return {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[part].from_config(read_json(folder / "config.json"))
 
-        return AutoencoderKL
-    from transformers import CLIPTextModel
 
-    return CLIPTextModel
+def weights_stamp(folder: Path, part: str) -> str:
+    """What tells whether the weights of a part were written to since: inode, size and times of their files.
+
+    A mapped module changes with its files, so that its place in a pool is named by this as well as by its digest.
+    Raises UnreadableModel.
+    """
+    try:
+        stats = [file.stat() for file in weight_files(folder / part, WEIGHTS[part]).files]
+    except OSError as error:
+        raise UnreadableModel(f"{folder / part} cannot be read: {error.strerror}") from error
+    return ",".join(f"{s.st_dev}:{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}" for s in stats)
+
+
+def estimate_bytes(folder: Path, part: str, dtype: torch.dtype) -> int:
+    """Bytes that a part will take as `dtype`, from the headers of its files; 0 if they cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    total = 0
+    try:
+        for file in weight_files(folder / part, WEIGHTS[part]).files:
+            with safe_open(str(file), framework="pt") as opened:
+                total += sum(math.prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118 (it is no mapping)
+    except (UnreadableModel, SafetensorError, OSError):
+        return 0
+    return total * dtype.itemsize
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -316,6 +335,14 @@ def first_line(error: BaseException) -> str:
 
 
 def module_bytes(module: Any) -> int:
-    """Bytes of a module's parameters and buffers."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Bytes of a module's parameters and buffers, shared ones counted once."""
+    return sum(module_pieces(module).values())
+
+
+def module_pieces(module: Any) -> dict[Hashable, int]:
+    """Where a module's parameters and buffers lie → bytes there; modules that share weights share such pieces.
+
+    True as long as the module lives: afterwards something else may lie there.
+    """
+    storages = [tensor.untyped_storage() for tensor in (*module.parameters(), *module.buffers())]
+    return {(str(storage.device), storage.data_ptr()): storage.nbytes() for storage in storages if storage.nbytes()}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegraph.cache.keys import action_key, action_prefix, environment_class, frame
+from nodegraph.cache.keys import action_key, action_prefix, frame
 from nodegraph.files import FileDigests
 from nodegraph.node import Range, node, spec_of
+from nodegraph.sockets.codecs import digest, encode
+from tests.cli.support import ROOT, environment
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 names = st.text("abc", min_size=1, max_size=3)
@@ -106,11 +111,60 @@ def test_golden_keys():
     assert key(values, {"latent": bytes(range(32))}).hex()[:32] == "5f7533708732b1a267bf95982cfe6691"
 
 
-def test_the_environment_is_versions_device_kind_and_dtype():
-    assert environment_class("cuda:0", "fp16") == environment_class("cuda:1", "fp16")
-    assert environment_class("cuda:0", "fp16") != environment_class("cpu", "fp16")
-    assert environment_class("cpu", "fp16") != environment_class("cpu", "fp32")
-    assert b"torch 2." in environment_class("cpu", "auto")
+KEYS = """
+import sys
+from tests.cache.test_keys import SPEC, key
+vars(SPEC)["source_digest"] = "0" * 64
+values = dict([("seed", 7), ("cfg", 8.0), ("mode", "a"), ("latent", {"x": 1, "y": (None, True)})][:: int(sys.argv[1])])
+print(key(values, {"a": bytes(32)}).hex())
+"""
+
+
+def test_keys_are_the_same_in_every_process():
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", KEYS, order], env=environment({"PYTHONHASHSEED": seed}), check=True,
+            capture_output=True, cwd=ROOT,
+        ).stdout
+        for seed, order in (("1", "1"), ("2", "-1"))
+    }  # fmt: skip
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(("value", "code"), [
+    (None, "n"), (True, "b1"), (False, "b0"), (1, "i1"), (-5, "i-5"),
+    (1.0, "f3ff0000000000000"), (-0.0, "f8000000000000000"),
+    ("1", "s1"), ("", "s"), ("\ud800", "s\xed\xa0\x80"), (b"1", "y1:1"), ([1, "a"], "l2:i1;s1:a"), ((), "l0:"),
+    ({"b": 1, "a": None}, "m2:2:san2:sbi1;"),
+])  # fmt: skip
+def test_golden_literals(value: object, code: str):
+    """Every value has a mark of its type: 1, 1.0, True and "1" are not the same."""
+    expected = code.encode("latin-1")
+    if type(value) is float:
+        expected = b"f" + bytes.fromhex(code[1:])
+    assert encode(value) == expected
+
+
+nested = st.recursive(
+    scalars | st.binary(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(nested, nested)
+def test_different_values_have_different_codes(left: object, right: object):
+    assert (encode(left) == encode(right)) is (normal(left) == normal(right))
+    assert (digest(left) == digest(right)) is (normal(left) == normal(right))
+
+
+def normal(value: object) -> object:
+    """A value with its types written out, mappings in order."""
+    if isinstance(value, list):
+        return ["list", *map(normal, value)]
+    if isinstance(value, dict):
+        return ["dict", *sorted((name, normal(item)) for name, item in value.items())]
+    return (type(value).__name__, repr(value))
 
 
 def test_files_count_by_their_bytes(tmp_path: Path):

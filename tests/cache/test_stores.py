@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodegraph.cache.memory import MemoryStore
-from nodegraph.cache.records import Record
 from nodegraph.cache.pool import LivePool
+from nodegraph.cache.records import Record
 from nodegraph.sockets.codecs import size_of
 
 RECORD = Record((b"d" * 32,))

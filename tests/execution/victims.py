@@ -18,11 +18,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from tests.cli.support import environment
+from tests.cli.support import ROOT, environment
 
 HEAR_SECONDS = 60.0
 Say = Callable[[object], None]
@@ -33,8 +35,10 @@ class Nursery:
 
     def __init__(self, *, torch: bool = False) -> None:
         command = [sys.executable, "-m", "tests.execution.victims", "torch" if torch else ""]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(command, env=environment({"OMP_NUM_THREADS": "1"}), text=True, **pipes)
+        env = environment({"OMP_NUM_THREADS": "1"})
+        self.process = subprocess.Popen(
+            command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        )
         self.pipes = Path(tempfile.mkdtemp())
         self.started = 0
 
@@ -87,6 +91,9 @@ class Victim:
         os.kill(self.pid, signal.SIGKILL)
         while self.hear() is not None:
             pass
+        with suppress(ProcessLookupError):
+            while True:  # its files are closed a moment before it is gone
+                os.kill(self.pid, 0)
 
     def last(self) -> Any:
         """The last thing it says, once it is over."""
@@ -97,15 +104,17 @@ class Victim:
 
 
 def write_blobs(say: Say, folder: str, seed: str) -> None:
-    """Puts results of 1 MB, one after the other."""
+    """Puts results of 4 MB, one after the other; nearly all of its time goes into writing them."""
     import torch
 
-    from tests.cache.support import Opened, put
+    from tests.cache.support import Opened, key_of, record_for
 
-    store = Opened(Path(folder)).store
+    store, tensor = Opened(Path(folder)).store, torch.full((1 << 20,), float(seed))
+    record = record_for(tensor)
     for i in range(10_000):
-        key = put(store, f"{seed} {i}", torch.full((1 << 18,), float(i)))
-        say([key.hex(), i])
+        key = key_of(f"{seed} {i}")
+        store.put(key, record, (tensor,), at_once=True)
+        say(key.hex())
 
 
 def write_rows(say: Say, folder: str, seed: str) -> None:
@@ -207,10 +216,11 @@ def main() -> None:
                 do(json.loads(line))
                 code = 0
             except BaseException:
-                sys.excepthook(*sys.exc_info())
+                traceback.print_exc()
             finally:
                 os._exit(code)
-        print(pid, flush=True)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

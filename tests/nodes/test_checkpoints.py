@@ -277,8 +277,8 @@ def test_weights_that_do_not_fill_the_model_are_refused_and_never_made_up(
 
 
 def test_a_tokenizer_with_more_words_than_the_text_encoder_is_refused(folder: Path, context: Context) -> None:
-    clip = CheckpointLoaderSimple("mine", context).CLIP
     edit(folder / "text_encoder/config.json", vocab_size=100)
+    clip = CheckpointLoaderSimple("mine", context).CLIP
     found = problem(lambda: tokenizer_of(clip, context))
     assert found.code == "model_unreadable"
     assert "more tokens" in found.message

@@ -1,0 +1,122 @@
+"""From safetensors files into modules, with as little copied as can be.
+
+A module is built without weights of its own, and the tensors that the files are mapped to are put into it. Only what
+has another number format than wanted, or belongs on another device, is copied. Nothing is drawn at random meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+# What diffusers called the projections of a VAE's attention before its release 0.18, and what it calls them since.
+OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+ATTENTION_WEIGHTS = tuple(f".{name}.weight" for name in OLD_ATTENTION.values())
+# transformers puts this before the names of a CLIP text encoder's weights in some releases and not in others.
+TEXT_PREFIX = "text_model."
+
+
+@dataclass(frozen=True, slots=True)
+class Misfits:
+    """Names of weights that a module wants and did not get: not there, or of another shape."""
+
+    missing: tuple[str, ...] = ()
+    misshapen: tuple[str, ...] = ()
+
+
+class _Hollow(TorchFunctionMode):
+    """Memory that a module asks for to hold weights later is not made; tensors that are computed are real.
+
+    Layers make their parameters by `torch.empty` and then fill them, which does nothing on the meta device. Buffers
+    that no file holds, such as a text encoder's position ids, are computed, and so come out right.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.empty:
+            given["device"] = "meta"
+        return func(*args, **given)
+
+
+def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
+    """The module that `make` makes, its weights without memory. Affects no other thread, and draws no numbers."""
+    with _Hollow():
+        return make()
+
+
+def map_files(files: Sequence[Path]) -> dict[str, Tensor]:
+    """All tensors of safetensors files, mapped: bytes are read when they are first used. Raises SafetensorError."""
+    return {name: tensor for file in files for name, tensor in load_file(file, device="cpu").items()}
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> Misfits:
+    """Put weights into a hollow module, on `device` and as `dtype`; the module is ready if nothing misfits.
+
+    Weights that the module does not know are left out. On the CPU those that are stored as `dtype` stay mapped.
+    """
+    wanted = module.state_dict()
+    named = rename(weights, {name: tensor.shape for name, tensor in wanted.items()})
+    missing = tuple(name for name in wanted if name not in named)
+    misshapen = tuple(name for name in wanted if name in named and named[name].shape != wanted[name].shape)
+    if missing or misshapen:
+        return Misfits(missing, misshapen)
+    module.load_state_dict(_placed({name: named[name] for name in wanted}, device, dtype), assign=True)
+    _place_buffers(module, device, dtype)
+    tensors = (*module.named_parameters(), *module.named_buffers())
+    return Misfits(tuple(name for name, tensor in tensors if tensor.is_meta))
+
+
+def _place_buffers(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring the buffers that no file holds to `device` and `dtype` (not by `module.to`, on which libraries comment)."""
+    for part in module.modules():
+        for name, buffer in part.named_buffers(recurse=False):
+            part._buffers[name] = buffer.to(device, dtype if buffer.is_floating_point() else None)
+
+
+def _placed(weights: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights where and as they are wanted, the same tensors where they are so already.
+
+    Convolutions that are copied anyway get their channels last, which GPUs compute faster with. On CPUs it gains
+    nothing, and would cost the copy of most of a UNet that mapping saves.
+    """
+    placed = {
+        name: tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+        for name, tensor in weights.items()
+    }
+    if all(placed[name] is tensor for name, tensor in weights.items() if tensor.ndim == 4):
+        return placed
+    return {
+        name: tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+        for name, tensor in placed.items()
+    }
+
+
+def rename(weights: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """Weights under the names, and attention's in the shapes, that the libraries use today."""
+    named: dict[str, Tensor] = {}
+    for old, tensor in weights.items():
+        new = old if old in wanted else _todays_name(old)
+        if new != old and (new in weights or new not in wanted):
+            new = old
+        shape = wanted.get(new)
+        if shape is not None and new.endswith(ATTENTION_WEIGHTS) and tensor.shape == (*shape, 1, 1):
+            tensor = tensor[:, :, 0, 0]  # written as a convolution by 1 × 1
+        named[new] = tensor
+    return named
+
+
+def _todays_name(name: str) -> str:
+    """What an unknown weight may be called now."""
+    *path, layer, kind = ["", "", *name.split(".")]
+    if layer in OLD_ATTENTION and kind in ("weight", "bias"):
+        return ".".join([*path[2:], OLD_ATTENTION[layer], kind])
+    return name.removeprefix(TEXT_PREFIX) if name.startswith(TEXT_PREFIX) else TEXT_PREFIX + name
