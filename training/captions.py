@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from training.pairs import Pair, Thing
 from training.scenes import PLACES, PLAIN, Scene
 
 SHAPE_WORDS: dict[str, tuple[str, ...]] = {
@@ -67,6 +68,18 @@ LANDSCAPE_WORDS: dict[str, tuple[str, ...]] = {
         "on a snowy day",
     ),
 }  # fmt: skip
+
+RELATION_WORDS: dict[str, tuple[str, ...]] = {
+    "left of": ("to the left of", "to the left of", "left of", "on the left of"),
+    "right of": ("to the right of", "to the right of", "right of", "on the right of"),
+    "above": ("above", "above", "over", "on top of"),
+    "below": ("below", "below", "under", "beneath"),
+}
+
+_BESIDE_WORDS = ("next to", "beside")  # which of the two is on the left stays open
+
+PAIR_WORDS = (*(phrase for phrases in RELATION_WORDS.values() for phrase in phrases), *_BESIDE_WORDS, "and")
+"""All phrases that join two objects."""
 
 _OPENINGS = ("", "", "", "", "", "a picture of ", "a drawing of ", "an image of ", "an illustration of ")
 
@@ -128,3 +141,43 @@ def _sentence(thing: str, place: str, where: str, rng: np.random.Generator) -> s
 
 def _keyword(scene: Scene) -> str:
     return f"{scene.background} background" if scene.background in PLAIN else scene.background
+
+
+def describe_pair(pair: Pair, *, relation: bool = True) -> str:
+    """The plain sentence, such as "a red star above a small blue house on a meadow"; else joined by "and"."""
+    first, second = (
+        with_article(" ".join([*(["small"] if thing.size == "small" else []), thing.colour, thing.shape]))
+        for thing in pair.things
+    )
+    joint = RELATION_WORDS[pair.relation][0] if relation else "and"
+    return f"{first} {joint} {second} {background_words(pair.background)[0]}"
+
+
+def caption_pair(pair: Pair, rng: np.random.Generator, *, loose: bool) -> str:
+    """A caption of two objects in random phrasing, told from either; a `loose` one leaves parts out."""
+    pair = pair.turned() if rng.random() < 0.5 else pair
+    first, second = (_thing_words(thing, rng, loose=loose) for thing in pair.things)
+    says_background = rng.random() < (0.75 if loose else 1.0)
+    where = _one(background_words(pair.background), rng) if says_background else ""
+    joint = rng.random()
+    if joint < 0.75:
+        things = f"{first} {_one(RELATION_WORDS[pair.relation], rng)} {second}"
+    elif joint < 0.85 and pair.relation in ("left of", "right of"):
+        things = f"{first} {_one(_BESIDE_WORDS, rng)} {second}"
+    else:
+        things = f"{first} and {second}"
+    if where and rng.random() < 0.12:
+        text = f"{where}, {things}"
+    else:
+        text = _one(_OPENINGS, rng) + " ".join(part for part in (things, where) if part)
+    return text + "." if rng.random() < 0.06 else text
+
+
+def _thing_words(thing: Thing, rng: np.random.Generator, *, loose: bool) -> str:
+    keep = 0.85 if loose else 1.0
+    says_colour, says_shape = rng.random() < keep, rng.random() < keep
+    says_size = rng.random() < (0.75 if thing.size == "small" else 0.05)
+    words = [_one(SIZE_WORDS[thing.size], rng)] if says_size else []
+    words += [thing.colour] if says_colour else []
+    words += [_one(SHAPE_WORDS[thing.shape], rng) if says_shape else "shape"]
+    return with_article(" ".join(words))

@@ -1,7 +1,8 @@
 """Measure how well `tiny` follows prompts it never saw (`python -m training.evaluate`).
 
 Prints a table and writes it, with a contact sheet and the numbers as JSON, to the work folder. The prompts are
-fixed by a seed. Half of the scenes show pairs of colour and shape that no training picture shows. As controls
+fixed by a seed; none of their scenes is among those that `training.data` drew, which must be there to tell.
+Half of the scenes show pairs of colour and shape that no training picture shows. As controls
 the judge also sees true renders, the autoencoder's reconstructions of them, and the model's pictures against
 each other's prompts, where it must find nothing right but by chance.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from training.captions import describe
 from training.common import MODEL, SEED, WORK, Module, replace_file, save_sheet, to_pictures, to_tensor
+from training.data import load_scenes
 from training.judge import Verdict, judge
 from training.scenes import PLAIN, Scene, draw, sample_scene
 
@@ -55,10 +58,15 @@ def generate(
     return (np.concatenate(parts) * 255).round().astype(np.uint8)
 
 
-def scenes_to_draw(count: int) -> list[Scene]:
-    """Scenes never trained on: every second one shows a held-out pair of colour and shape."""
-    rng = np.random.default_rng([SEED, 77])
-    return [sample_scene(rng, held_out=i % 2 == 1) for i in range(count)]
+def scenes_to_draw(count: int, drawn: Collection[Scene]) -> list[Scene]:
+    """Different scenes that are not among `drawn`: every second one shows a held-out pair of colour and shape."""
+    rng, taken, scenes = np.random.default_rng([SEED, 77]), set(drawn), list[Scene]()
+    while len(scenes) < count:
+        scene = sample_scene(rng, held_out=len(scenes) % 2 == 1)
+        if scene not in taken:
+            taken.add(scene)
+            scenes.append(scene)
+    return scenes
 
 
 def tally(pictures: NDArray[np.uint8], scenes: Sequence[Scene]) -> list[Verdict]:
@@ -66,17 +74,17 @@ def tally(pictures: NDArray[np.uint8], scenes: Sequence[Scene]) -> list[Verdict]
     return [judge(picture, scene) for picture, scene in zip(pictures, scenes, strict=True)]
 
 
-def shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
+def shares(verdicts: Sequence[Any], parts: Sequence[str] = PARTS) -> dict[str, float]:
     """Per cent of the verdicts in which each part is right, and their number."""
-    count = Counter({part: sum(getattr(v, part) for v in verdicts) for part in PARTS})
-    return {"n": len(verdicts)} | {part: round(100 * count[part] / max(1, len(verdicts)), 1) for part in PARTS}
+    count = Counter({part: sum(getattr(v, part) for v in verdicts) for part in parts})
+    return {"n": len(verdicts)} | {part: round(100 * count[part] / max(1, len(verdicts)), 1) for part in parts}
 
 
-def table(rows: dict[str, dict[str, float]]) -> str:
+def table(rows: dict[str, dict[str, float]], parts: Sequence[str] = PARTS) -> str:
     """The rows as a Markdown table."""
-    lines = ["| prompts | n | " + " | ".join(PARTS) + " |", "| --- |" + " ---: |" * (len(PARTS) + 1)]
+    lines = ["| prompts | n | " + " | ".join(parts) + " |", "| --- |" + " ---: |" * (len(parts) + 1)]
     for name, row in rows.items():
-        lines.append(f"| {name} | {row['n']} | " + " | ".join(f"{row[p]:.0f}" for p in PARTS) + " |")
+        lines.append(f"| {name} | {row['n']} | " + " | ".join(f"{row[p]:.0f}" for p in parts) + " |")
     return "\n".join(lines)
 
 
@@ -91,7 +99,7 @@ def reconstruct(pipeline: Module, pictures: NDArray[np.uint8]) -> NDArray[np.uin
 def evaluate(folder: Path, count: int) -> tuple[dict[str, dict[str, float]], NDArray[np.uint8]]:
     """All rows of the table, and the pictures of the first 64 prompts."""
     pipeline = load_pipeline(folder)
-    scenes = scenes_to_draw(count)
+    scenes = scenes_to_draw(count, load_scenes())
     pictures = generate(pipeline, [describe(s) for s in scenes], seed=1000)
     verdicts = tally(pictures, scenes)
     pairs = list(zip(scenes, verdicts, strict=True))
@@ -117,7 +125,7 @@ def main() -> None:
     """Evaluate, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--count", type=int, default=256)
+    parser.add_argument("--count", type=int, default=400)
     args = parser.parse_args()
     rows, pictures = evaluate(args.model, args.count)
     save_sheet(WORK / "evaluation.png", pictures, 8)

@@ -6,6 +6,7 @@ The folder is checked by loading it into diffusers' StableDiffusionPipeline.
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -120,12 +121,15 @@ def check(folder: Path) -> None:
 
 def main() -> None:
     """Export and check."""
-    install(build_pipeline(), MODEL)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=MODEL, help="the folder to write (models/tiny)")
+    folder: Path = parser.parse_args().output
+    install(build_pipeline(), folder)
     if LATENTS.exists():
         text = json.dumps(fit_preview(), indent=2) + "\n"
-        replace_file(MODEL / "preview.json", lambda p: p.write_text(text))
-    check(MODEL)
-    print(f"export: {weight_bytes(MODEL)} bytes of weights in {MODEL.name}/")
+        replace_file(folder / "preview.json", lambda p: p.write_text(text))
+    check(folder)
+    print(f"export: {weight_bytes(folder)} bytes of weights in {folder.name}/")
 
 
 if __name__ == "__main__":

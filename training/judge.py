@@ -182,8 +182,23 @@ def _largest_blob(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask & np.kron(grown, np.ones((4, 4), bool)).astype(bool)
 
 
-def look(picture: Image.Image | NDArray[np.uint8]) -> Seen:
-    """What a SIDE x SIDE RGB picture shows."""
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A picture told apart from its background, all SIDExSIDE: what both judges start from.
+
+    `lab` are its colours, `behind` their distances from the background's, `near` indices of the nearest colours
+    of the palette, and `shown` the pixels that belong to an object of that colour.
+    """
+
+    background: str
+    lab: Floats
+    behind: Floats
+    near: NDArray[np.intp]
+    shown: NDArray[np.bool_]
+
+
+def ground(picture: Image.Image | NDArray[np.uint8]) -> Ground:
+    """The background of a SIDE x SIDE RGB picture, and which pixels are not of it."""
     rgb = np.asarray(picture if isinstance(picture, np.ndarray) else picture.convert("RGB"), np.float32)
     if rgb.shape != (SIDE, SIDE, 3):
         raise ValueError(f"pictures of {SIDE}x{SIDE} only, not {rgb.shape}")
@@ -197,28 +212,38 @@ def look(picture: Image.Image | NDArray[np.uint8]) -> Seen:
         back = np.broadcast_to(np.median(edge, axis=0), lab.shape).astype(np.float32)
     behind = _distance_behind(lab, back, hills=BACKGROUNDS[which] not in PLAIN)
     to_palette = np.linalg.norm(lab[:, :, None] - _palette(), axis=-1)
-    near = to_palette.argmin(-1)
     shown = (to_palette.min(-1) < 40) & (to_palette.min(-1) < behind - 2) & (behind > 16)
+    return Ground(BACKGROUNDS[which], lab, behind, to_palette.argmin(-1), shown)
+
+
+def look(picture: Image.Image | NDArray[np.uint8]) -> Seen:
+    """What a SIDE x SIDE RGB picture shows."""
+    seen = ground(picture)
     best, colour, mask = -1.0, next(iter(COLOURS)), np.zeros((SIDE, SIDE), bool)
     for i, name in enumerate(COLOURS):
-        if name == BACKGROUNDS[which]:
+        if name == seen.background:
             continue
-        blob = _largest_blob(shown & (near == i))
-        weight = float((blob * np.minimum(behind, 60)).sum())
+        blob = _largest_blob(seen.shown & (seen.near == i))
+        weight = float((blob * np.minimum(seen.behind, 60)).sum())
         if weight > best:
             best, colour, mask = weight, name, blob
+    return outline(seen, colour, mask)
+
+
+def outline(seen: Ground, colour: str, mask: NDArray[np.bool_]) -> Seen:
+    """The object of that colour around the pixels of `mask`: its shape ("" if like none), middle and size."""
     ys, xs = np.nonzero(mask)
     if len(xs) < 12:
-        return Seen(BACKGROUNDS[which], colour, "", 0.5, 0.5, 0.0)
+        return Seen(seen.background, colour, "", 0.5, 0.5, 0.0)
     x0, x1, y0, y1 = (float(np.percentile(a, p)) for a in (xs, ys) for p in (1, 99))
-    own = _colour_mask(lab, behind, colour) * _near_box(x0, x1, y0, y1)
+    own = _colour_mask(seen.lab, seen.behind, colour) * _near_box(x0, x1, y0, y1)
     masks, names, offsets = _shape_tables()
     unit = _unit(own)
     overlap = np.minimum(masks, unit).sum((1, 2)) / np.maximum(masks, unit).sum((1, 2)).clip(min=1e-6)
     shape = names[int(overlap.argmax())] if overlap.max() >= LIKENESS else ""
     match, side = int(overlap.argmax()), max(x1 - x0, y1 - y0)
     x, y = (x0 + x1) / 2 - offsets[match][0] * side, (y0 + y1) / 2 - offsets[match][1] * side
-    return Seen(BACKGROUNDS[which], colour, shape, x / SIDE, y / SIDE, side / SIDE)
+    return Seen(seen.background, colour, shape, x / SIDE, y / SIDE, side / SIDE)
 
 
 def _distance_behind(lab: Floats, back: Floats, *, hills: bool) -> Floats:

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Train the model `tiny` from nothing: scenes, tokenizer, autoencoder, latents, UNet, decoder, export, evaluation.
+# Train the model `tiny` from nothing: scenes, tokenizer, autoencoder, latents, UNet, export, evaluation.
 # Each step continues where it was stopped and does nothing when it is done. Progress lands in training/work/.
 #   PYTHON       the Python to use (.venv/bin/python)
-#   VAE_MINUTES, DECODER_MINUTES  wall clock for the autoencoder (25) and for its decoder alone (8)
+#   VAE_MINUTES, REFINE_MINUTES  wall clock for the autoencoder (25) and for training it on with small objects (17)
 #   UNTIL        when the UNet must be ready, as `date` reads it; else UNET_MINUTES (60) of wall clock
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,13 +22,15 @@ step data
 step tokenizer
 step vae --minutes "${VAE_MINUTES:-25}"
 step encode
+step refine --minutes "${REFINE_MINUTES:-17}"
+step encode
 step export
 if [ -n "${UNTIL:-}" ]; then
     step unet --until "$(date -d "$UNTIL" +%s)"
 else
     step unet --minutes "${UNET_MINUTES:-60}"
 fi
-step decoder --minutes "${DECODER_MINUTES:-8}"
 step export
 step evaluate
+step evaluate_pairs
 echo "$(date -u +%H:%M:%S) done"

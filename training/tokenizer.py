@@ -15,6 +15,7 @@ from transformers import CLIPTokenizer
 
 from training.captions import (
     LANDSCAPE_WORDS,
+    PAIR_WORDS,
     PLACE_WORDS,
     SHAPE_WORDS,
     SIZE_WORDS,
@@ -48,9 +49,14 @@ def corpus() -> Counter[str]:
     return Counter(words.split())
 
 
-def learn_merges(words: Counter[str]) -> list[tuple[str, str]]:
-    """Merge the commonest pair again and again until every word is one token."""
-    split = {word: [*word[:-1], word[-1] + "</w>"] for word in words}
+def letters_of(word: str) -> list[str]:
+    """The word's letters, the last one with the end-of-word mark."""
+    return [*word[:-1], word[-1] + "</w>"]
+
+
+def learn_merges(words: Counter[str], split: dict[str, list[str]] | None = None) -> list[tuple[str, str]]:
+    """Merge the commonest pair again and again until every word is one token; words may come split already."""
+    split = {word: letters_of(word) for word in words} if split is None else split
     merges: list[tuple[str, str]] = []
     while True:
         pairs: Counter[tuple[str, str]] = Counter()
@@ -61,14 +67,18 @@ def learn_merges(words: Counter[str]) -> list[tuple[str, str]]:
             return merges
         best = max(sorted(pairs), key=lambda pair: pairs[pair])
         merges.append(best)
-        for word, parts in split.items():
-            merged: list[str] = []
-            for part in parts:
-                if merged and (merged[-1], part) == best:
-                    merged[-1] += part
-                else:
-                    merged.append(part)
-            split[word] = merged
+        split = {word: _merge(parts, best) for word, parts in split.items()}
+
+
+def _merge(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    """`parts` with every occurrence of the pair made one."""
+    merged: list[str] = []
+    for part in parts:
+        if merged and (merged[-1], part) == pair:
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged
 
 
 def write_files(folder: Path) -> int:
@@ -78,6 +88,28 @@ def write_files(folder: Path) -> int:
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(m) for m in merges), START, END]
     vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     lines = ["#version: 0.2", *(" ".join(merge) for merge in merges)]
+    replace_file(folder / "merges.txt", lambda p: p.write_text("\n".join(lines) + "\n", encoding="utf-8"))
+    replace_file(folder / "vocab.json", lambda p: p.write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8"))
+    return len(vocab)
+
+
+def extend_files(folder: Path) -> int:
+    """Append the words of two-object captions to a folder's files; returns the number of tokens.
+
+    What is there keeps its number and its rank, so weights trained with the shorter files stay valid: their
+    embedding only grows at its end. Words that are one token already add nothing.
+    """
+    vocab: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    known = [(left, right) for left, right in (line.split(" ") for line in lines[1:])]
+    words = sorted({word for phrase in PAIR_WORDS for word in phrase.split()})
+    split = {word: letters_of(word) for word in words}
+    for pair in known:
+        split = {word: _merge(parts, pair) for word, parts in split.items()}
+    merges = learn_merges(Counter(words), split)
+    for merge in merges:
+        vocab.setdefault("".join(merge), len(vocab))
+    lines += [" ".join(merge) for merge in merges]
     replace_file(folder / "merges.txt", lambda p: p.write_text("\n".join(lines) + "\n", encoding="utf-8"))
     replace_file(folder / "vocab.json", lambda p: p.write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8"))
     return len(vocab)
@@ -99,7 +131,8 @@ def load_tokenizer(folder: Path = FOLDER) -> CLIPTokenizer:
 def main() -> None:
     """Build the tokenizer unless it is there."""
     if not (FOLDER / "vocab.json").exists():
-        print(f"tokenizer: {write_files(FOLDER)} tokens")
+        write_files(FOLDER)
+        print(f"tokenizer: {extend_files(FOLDER)} tokens")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ from diffusers import UNet2DConditionModel
 from numpy.typing import NDArray
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from training.captions import caption
+from training.captions import caption, caption_pair
 from training.common import SEED, WORK, Module, load_state, save_state
-from training.data import load_scenes
-from training.encode import LATENTS
+from training.data import load_pairs, load_scenes
+from training.encode import LATENTS, PAIR_LATENTS
+from training.pairs import Pair
 from training.scenes import Scene
 from training.tokenizer import LENGTH, load_tokenizer
 
@@ -34,6 +35,8 @@ EMA = 0.998
 EMPTY = 0.1
 LOOSE = 0.3
 NOISIER = 0.5  # the share of samples from the noisier half alone, where it is settled what lies where
+PAIRS = 0.6  # the share of samples that show two objects
+SMALL = 2.5  # how much more often a small object on its own is shown than another
 STEPS = 1000
 
 
@@ -127,9 +130,41 @@ def load_averaged(tokenizer: CLIPTokenizer) -> tuple[Module, Module]:
     return unet.eval(), text.eval()
 
 
-def batch_texts(scenes: Sequence[Scene], rng: np.random.Generator) -> list[str]:
+def batch_texts(scenes: Sequence[Scene | Pair], rng: np.random.Generator) -> list[str]:
     """A caption for each scene: a share of them loose, some empty."""
-    return ["" if rng.random() < EMPTY else caption(s, rng, loose=rng.random() < LOOSE) for s in scenes]
+    return ["" if rng.random() < EMPTY else _text(s, rng, loose=rng.random() < LOOSE) for s in scenes]
+
+
+def _text(scene: Scene | Pair, rng: np.random.Generator, *, loose: bool) -> str:
+    return caption_pair(scene, rng, loose=loose) if isinstance(scene, Pair) else caption(scene, rng, loose=loose)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """All scenes with their latents (N x 4 x 16 x 16), and `upto`, the running sum of their chances (ends at 1)."""
+
+    scenes: Sequence[Scene | Pair]
+    latents: NDArray[np.float16]
+    upto: NDArray[np.float64]
+
+    def pick(self, rng: np.random.Generator, count: int) -> NDArray[np.intp]:
+        """`count` random examples by their chances."""
+        return np.searchsorted(self.upto, rng.random(count), side="right").clip(max=len(self.scenes) - 1)
+
+
+def chances(singles: Sequence[Scene], pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    """How likely each scene is to be picked: PAIRS of them all show two objects, and small ones come SMALL times."""
+    one = np.array([SMALL if scene.size == "small" else 1.0 for scene in singles])
+    share = PAIRS if pairs else 0.0
+    return np.concatenate([one / one.sum() * (1 - share), np.full(len(pairs), share / max(1, len(pairs)))])
+
+
+def load_examples() -> Examples:
+    """Everything that was drawn and encoded."""
+    singles, pairs = load_scenes(), load_pairs() if PAIR_LATENTS.exists() else []
+    latents = np.concatenate([np.load(path) for path in (LATENTS, PAIR_LATENTS) if path.exists()])
+    upto = chances(singles, pairs).cumsum()
+    return Examples([*singles, *pairs], latents, upto)
 
 
 def loss_of(
@@ -182,7 +217,7 @@ class Team:
         """Replace the gradients of `parameters` by their mean over all processes."""
         grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
         torch.cat([g.reshape(-1) for g in grads], out=self.gradients[turn, rank])
-        self.barrier.wait(300)
+        self.barrier.wait(1800)  # others may have the cores for a long while
         mean = self.gradients[turn].mean(0)
         for gradient, part in zip(grads, mean.split([g.numel() for g in grads]), strict=True):
             gradient.copy_(part.view(gradient.shape))
@@ -191,7 +226,7 @@ class Team:
 def _work(rank: int, team: Team, budget: Budget) -> None:
     torch.set_num_threads(1)
     tokenizer, alphas = load_tokenizer(), alphas_cumprod()
-    scenes, latents = load_scenes(), np.load(LATENTS)
+    examples = load_examples()
     training = begin(tokenizer)
     models = training.models.train()
     names, parameters = zip(*models.named_parameters(), strict=True)
@@ -202,7 +237,7 @@ def _work(rank: int, team: Team, budget: Budget) -> None:
         if rank == 0:
             training.spent = time.monotonic() - begun
             team.done[turn] = budget.done(training)
-        x, ids, t, noise = _batch(training.step, scenes, latents, tokenizer)
+        x, ids, t, noise = _batch(training.step, examples, tokenizer)
         part = slice(rank, None, team.size)
         loss = loss_of(models, x[part], ids[part], t[part], noise[part], alphas)
         training.optimiser.zero_grad(set_to_none=True)
@@ -230,14 +265,14 @@ def _work(rank: int, team: Team, budget: Budget) -> None:
 
 
 def _batch(
-    step: int, scenes: Sequence[Scene], latents: NDArray[np.float16], tokenizer: CLIPTokenizer
+    step: int, examples: Examples, tokenizer: CLIPTokenizer
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Latents, token ids, timesteps and noise of a step: the same in a continued run as in an unbroken one."""
     rng, generator = np.random.default_rng([SEED, 2, step]), torch.Generator().manual_seed(SEED * 3 + step)
-    pick = rng.integers(len(latents), size=BATCH)
-    texts = batch_texts([scenes[i] for i in pick], rng)
+    pick = examples.pick(rng, BATCH)
+    texts = batch_texts([examples.scenes[i] for i in pick], rng)
     ids = tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
-    x = torch.from_numpy(latents[pick].astype(np.float32))
+    x = torch.from_numpy(examples.latents[pick].astype(np.float32))
     t = torch.randint(STEPS, (BATCH,), generator=generator)
     noisier = torch.randint(STEPS // 2, STEPS, (BATCH,), generator=generator)
     t = torch.where(torch.rand(BATCH, generator=generator) < NOISIER, noisier, t)

@@ -33,7 +33,8 @@ from training.data import load_pictures
 
 STATE = WORK / "vae-state.pt"
 FINAL = WORK / "vae.pt"
-SHARP = WORK / "vae-sharp.pt"  # the same with the decoder trained on
+REFINED = WORK / "vae-refined.pt"  # the same trained on with small and with two objects
+SHARP = WORK / "vae-sharp.pt"  # either with the decoder trained on
 KL_WEIGHT = 1e-5
 LEARNING_RATE = 2e-3
 HELD_BACK = 256  # the last pictures are for measuring only
@@ -178,9 +179,9 @@ def finish(vae: Module) -> None:
 
 
 def load_vae() -> Module:
-    """The trained autoencoder, with the sharper decoder when that is ready."""
+    """The trained autoencoder, as far as it got."""
     vae = build_vae()
-    state = load_state(SHARP) or load_state(FINAL)
+    state = load_state(SHARP) or load_state(REFINED) or load_state(FINAL)
     assert state is not None, "train the autoencoder first"
     vae.load_state_dict(state["vae"])
     return vae.eval()
