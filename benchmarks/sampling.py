@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks.table import print_table
-from nodegraph.context import Context
+from nodegraph.context import Context, Estimate, NoPool, Size
 from nodegraph.sockets import Conditioning, Latent, Model
 from nodes.sampling import KSampler
 
@@ -38,13 +38,13 @@ SMALL: dict[str, Any] = {
 }
 
 
-class OneModule:
+class OneModule(NoPool):
     """A model pool that has the one module already."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
-    def get(self, key: str, load: Callable[[], T], size: Callable[[T], int]) -> Any:
+    def get(self, key: str, load: Callable[[], T], size: Callable[[T], Size], estimate: Estimate = 0) -> Any:
         return self.module
 
 

@@ -7,7 +7,8 @@ call (a unit test, a script) gets `NO_CONTEXT`, in which progress goes nowhere a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+#: What an object takes: its bytes, or the bytes of each piece of it, by a name that tells one piece from any other.
+Size = int | Mapping[Hashable, int]
+#: About how many bytes an object will take; computed only when it has to be loaded.
+Estimate = int | Callable[[], int]
 
 MODEL_KINDS = ("checkpoints", "vae", "loras", "controlnet", "embeddings", "upscale_models", "clip", "unet")
 
@@ -106,16 +111,28 @@ def inside(root: Path, name: str, *, folders: bool = False) -> Path | None:
 class ModelPool(Protocol):
     """Keeps loaded models alive between nodes and runs, within a budget of bytes."""
 
-    def get(self, key: str, load: Callable[[], T], size: Callable[[T], int]) -> T:
-        """The object under `key`, loaded now if need be; `size` tells its bytes once it is there."""
+    def get(self, key: str, load: Callable[[], T], size: Callable[[T], Size], estimate: Estimate = 0) -> T:
+        """The object under `key`, loaded now if need be.
+
+        size: its bytes once it is there, or those of each of its pieces, by names that tell one piece from any other:
+        pieces that several objects share count once. estimate: about how many bytes it will take, so that room can be
+        made before it is loaded.
+        """
+        ...
+
+    def lease(self) -> AbstractContextManager[ModelPool]:
+        """A view of the pool that keeps what is got through it until it is closed."""
         ...
 
 
 class NoPool:
     """A pool that keeps nothing."""
 
-    def get(self, key: str, load: Callable[[], T], size: Callable[[T], int]) -> T:
+    def get(self, key: str, load: Callable[[], T], size: Callable[[T], Size], estimate: Estimate = 0) -> T:
         return load()
+
+    def lease(self) -> AbstractContextManager[ModelPool]:
+        return nullcontext(self)
 
 
 class Checkpoint(Protocol):

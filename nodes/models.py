@@ -48,15 +48,18 @@ def reading_model(load: Callable[[], T]) -> T:
 
 def module_of(handle: Handle, context: Context) -> nn.Module:
     """The module of a handle on the context's device: a UNet, an autoencoder or a text encoder."""
-    from nodes.diffusion.loading import load_part, module_bytes
+    from nodes.diffusion.loading import estimate_bytes, load_part, module_pieces, weights_stamp
 
     # Small encoders and autoencoders lose more by half precision than they gain.
     device, dtype = _place(context.device, context.dtype if handle.part == "unet" else "fp32")
-    key = f"{handle.digest}/{device}/{dtype}"
+    folder, part = Path(handle.path), handle.part
+    # A mapped module changes with its files.
+    stamp = reading_model(lambda: weights_stamp(folder, part)) if handle.path else ""
     return context.pool.get(
-        key,
-        lambda: unchanged(handle, context, lambda: load_part(Path(handle.path), handle.part, device, dtype)),
-        module_bytes,
+        f"{handle.weights}/{device}/{dtype}/{stamp}",
+        lambda: unchanged(handle, context, lambda: load_part(folder, part, device, dtype)),
+        module_pieces,
+        lambda: estimate_bytes(folder, part, dtype),
     )
 
 
@@ -116,7 +119,7 @@ def tokenizer_of(clip: Clip, context: Context) -> Any:
     """The tokenizer of a text encoder."""
     from nodes.diffusion.loading import load_tokenizer
 
-    key = f"{clip.digest}/tokenizer"
+    key = f"{clip.weights}/tokenizer"
     return context.pool.get(
         key,
         lambda: unchanged(clip, context, lambda: load_tokenizer(Path(clip.path))),

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
+from nodegraph.context import Estimate, Size
+
 T = TypeVar("T")
-#: What an object takes: its bytes, or the bytes of each piece of it, by a name that tells one piece from any other.
-Size = int | Mapping[Hashable, int]
-#: About how many bytes an object will take; computed only when it has to be loaded.
-Estimate = int | Callable[[], int]
 DEFAULT_BUDGET = 8 << 30
 
 

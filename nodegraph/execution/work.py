@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,7 +34,8 @@ def work(node: GraphNode, arguments: dict[str, object], key: bytes | None, keep:
     time."""
     began = time.perf_counter()
     try:
-        result = node.spec.function(**arguments)
+        with _holding_models(node, arguments):
+            result = node.spec.function(**arguments)
     except SystemExit as error:
         raise _left(error) from error
     return _worked(node, result, key, time.perf_counter() - began, keep)
@@ -45,10 +47,24 @@ async def work_async(
     """The same for an `async` node."""
     began = time.perf_counter()
     try:
-        result = await node.spec.function(**arguments)
+        with _holding_models(node, arguments):
+            result = await node.spec.function(**arguments)
     except SystemExit as error:  # it would end the event loop
         raise _left(error) from error
     return _worked(node, result, key, time.perf_counter() - began, keep)
+
+
+@contextmanager
+def _holding_models(node: GraphNode, arguments: dict[str, object]) -> Generator[None]:
+    """While a node works, what it got from the pool of models stays there."""
+    name = node.spec.context_name
+    context = arguments[name] if name is not None else None
+    if name is None or not isinstance(context, Context):
+        yield
+        return
+    with context.pool.lease() as lease:
+        arguments[name] = replace(context, pool=lease)
+        yield
 
 
 def _left(error: SystemExit) -> RuntimeError:

@@ -1,15 +1,14 @@
-"""The values that the built-in nodes exchange, as types. None of them imports torch.
+"""The data that the built-in nodes exchange, as types. None of them imports torch.
 
 Tensors are NewTypes of `torch.Tensor`, so that a type checker tells a picture from a mask; at run time they are
-plain tensors. Models are recipes (`Handle`): what to load and which patches to lay over it, never the weights.
+plain tensors. Models are recipes, see `handles`; what steers sampling is in `steering`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NewType, NotRequired, Self, TypedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NewType, NotRequired, TypedDict
 
 from nodegraph.sockets.types import socket
 
@@ -42,67 +41,16 @@ class Latent(TypedDict):
 socket(Latent, "LATENT", colour="#ff9cf9", description="pictures in the model's latent space")
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """One change laid over a model's weights: its kind (`lora`), the digest of its file, and its settings."""
+class ClipVisionOutput(TypedDict):
+    """A picture as a CLIP vision model sees it: `image_embeds` [B, D], the last hidden layer [B, T, W] and the one
+    before it."""
 
-    kind: str
-    digest: str
-    path: str
-    settings: tuple[tuple[str, str | int | float | bool], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Handle:
-    """A model as a recipe: a loader, the file or folder it reads, that file's digest, and patches in order.
-
-    Two handles with the same `digest` stand for the same weights, wherever their files lie.
-    """
-
-    loader: str
-    path: str
-    content: str
-    part: str
-    patches: tuple[Patch, ...] = ()
-    options: tuple[tuple[str, str | int | float | bool], ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """Hex digest of everything that determines the weights; the path is not part of it."""
-        patches = [(patch.kind, patch.digest, patch.settings) for patch in self.patches]
-        recipe = repr((type(self).__name__, self.loader, self.content, self.part, patches, self.options))
-        return hashlib.sha256(recipe.encode()).hexdigest()
-
-    def patched(self, patch: Patch) -> Self:
-        """The same model with one more patch on top; nothing is copied or loaded."""
-        return replace(self, patches=(*self.patches, patch))
-
-    def with_options(self, **options: str | int | float | bool) -> Self:
-        """The same model with options set (clip skip, prediction type …)."""
-        return replace(self, options=tuple(sorted((dict(self.options) | options).items())))
-
-    def option(self, name: str, default: str | int | float | bool) -> str | int | float | bool:
-        return dict(self.options).get(name, default)
+    image_embeds: Tensor
+    last_hidden_state: Tensor
+    penultimate_hidden_states: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Model(Handle):
-    """The denoising network (a UNet) and how its noise is scheduled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clip(Handle):
-    """The text encoder and its tokenizer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vae(Handle):
-    """The autoencoder between pictures and latents."""
-
-
-socket(Model, "MODEL", colour="#b39ddb", description="a denoising model")
-socket(Clip, "CLIP", colour="#ffd500", description="a text encoder")
-socket(Vae, "VAE", colour="#ff6e6e", description="an autoencoder")
+socket(ClipVisionOutput, "CLIP_VISION_OUTPUT", colour="#ad7452", description="pictures as a vision model sees them")
 
 
 @dataclass(frozen=True, slots=True)

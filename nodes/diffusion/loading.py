@@ -334,11 +334,6 @@ def first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def module_bytes(module: Any) -> int:
-    """Bytes of a module's parameters and buffers, shared ones counted once."""
-    return sum(module_pieces(module).values())
-
-
 def module_pieces(module: Any) -> dict[Hashable, int]:
     """Where a module's parameters and buffers lie → bytes there; modules that share weights share such pieces.
 

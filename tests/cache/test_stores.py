@@ -1,15 +1,11 @@
-"""The store of results and the pool of models keep to their budgets."""
+"""The store of results in memory keeps to its budget."""
 
 from __future__ import annotations
 
-import threading
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nodegraph.cache.memory import MemoryStore
-from nodegraph.cache.pool import LivePool
 from nodegraph.cache.records import Record
 from nodegraph.sockets.codecs import size_of
 
@@ -45,74 +41,3 @@ def test_clearing_forgets_everything():
     store.put(b"a", RECORD, (1,))
     store.clear()
     assert (store.record(b"a"), store.values(b"a"), store.used) == (None, None, 0)
-
-
-class Loads:
-    """Counts what is loaded."""
-
-    def __init__(self, pool: LivePool) -> None:
-        self.pool = pool
-        self.loaded: list[str] = []
-
-    def get(self, key: str, size: int = 10) -> str:
-        return self.pool.get(key, lambda: self.loaded.append(key) or key.upper(), lambda _: size)
-
-
-def test_the_pool_loads_once_and_drops_by_bytes_what_was_used_longest_ago():
-    pool = LivePool(budget=30)
-    loads = Loads(pool)
-    for key in ("a", "b", "c", "a", "d"):
-        assert loads.get(key) == key.upper()
-        assert pool.used <= 30
-    assert loads.loaded == ["a", "b", "c", "d"]
-    loads.get("a")
-    loads.get("b")
-    assert loads.loaded == ["a", "b", "c", "d", "b"]
-
-
-def test_a_model_larger_than_the_budget_is_kept_alone():
-    pool = LivePool(budget=30)
-    loads = Loads(pool)
-    loads.get("a")
-    loads.get("huge", 1000)
-    loads.get("huge", 1000)
-    assert loads.loaded == ["a", "huge"]
-    loads.get("a")
-    assert pool.used == 10
-
-
-def test_a_model_that_fails_to_load_leaves_nothing_behind():
-    pool = LivePool(budget=30)
-
-    def fail() -> str:
-        raise OSError("gone")
-
-    for _ in range(2):
-        with pytest.raises(OSError, match="gone"):
-            pool.get("a", fail, len)
-    assert pool.used == 0
-    assert Loads(pool).get("a") == "A"
-
-
-def test_threads_that_want_the_same_model_load_it_once():
-    pool = LivePool()
-    loads = Loads(pool)
-    begin = threading.Barrier(8)
-
-    def work() -> None:
-        begin.wait()
-        loads.get("a")
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert loads.loaded == ["a"]
-
-
-def test_clearing_the_pool_lets_go_of_everything():
-    pool = LivePool()
-    Loads(pool).get("a")
-    pool.clear()
-    assert pool.used == 0

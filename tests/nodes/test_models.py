@@ -87,11 +87,13 @@ def test_a_tokenizer_that_changed_is_not_used(folder: Path):
     assert problem(lambda: module_of(checkpoint.CLIP, context)).code == "model_unreadable"
 
 
-def test_a_model_in_memory_is_used_whatever_happens_to_its_files(folder: Path):
+def test_a_model_in_memory_is_not_used_once_its_file_was_written_to(folder: Path):
     checkpoint, context = loaded(folder)
-    module = module_of(checkpoint.MODEL, context)
-    shutil.rmtree(folder)
-    assert module_of(checkpoint.MODEL, context) is module
+    assert module_of(checkpoint.MODEL, context) is module_of(checkpoint.MODEL, context)
+    with weights(folder, "unet").open("r+b") as file:  # in place: the module in memory is mapped to it
+        file.seek(-1, 2)
+        file.write(b"\x3c")
+    assert problem(lambda: module_of(checkpoint.MODEL, context)).code == "model_unreadable"
 
 
 DOCUMENT = """

@@ -187,7 +187,7 @@ GOLDEN = {
     "nested": "432a76f9bfd857d009f77f3523c7db9f",
     "tensor": "c2fa65890dd5bdcf49fbdf2c42f9e8ed",
     "bfloat16": "9de52c881d222a4d8b26b287b5ea0291",
-    "model": "fa5fe3d06798dc2aab928e6d2c541b03",
+    "model": "41579c7f84466603c07fa8f5bd30545e",
 }
 
 SAMPLES: dict[str, Any] = {

@@ -1,0 +1,96 @@
+"""What every built-in node promises: the same inputs give the same outputs, and inputs are never written to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nodegraph.cache.pool import LivePool
+from nodegraph.execution.outcome import outputs_of
+from nodegraph.graph.model import GraphNode
+from nodegraph.node import NodeSpec
+from nodegraph.registry import load_registry
+from nodegraph.resources import shipped
+from nodegraph.sockets import Saved
+from nodegraph.workflow.document import NodeEntry
+from nodes.prompt import CLIPTextEncode
+from tests.helpers import digest_of
+from tests.nodes.conftest import Tiny
+
+SPECS = {spec.name: spec for spec in load_registry().specs.values() if spec.pack == "builtin"}
+
+
+def picture(seed: int = 0, side: int = 64) -> torch.Tensor:
+    return torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def latent(seed: int = 0, side: int = 8) -> dict[str, torch.Tensor]:
+    return {"samples": torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(seed))}
+
+
+def sampling(tiny: Tiny) -> dict[str, Any]:
+    return {
+        "model": tiny.checkpoint.MODEL,
+        "positive": tiny.positive,
+        "negative": tiny.negative,
+        "latent_image": latent(),
+        "steps": 3,
+    }
+
+
+ARGUMENTS: Mapping[str, Callable[[Tiny], dict[str, Any]]] = {
+    "CheckpointLoaderSimple": lambda tiny: {"ckpt_name": "tiny"},
+    "CLIPTextEncode": lambda tiny: {"text": "a (red:1.2) star", "clip": tiny.checkpoint.CLIP},
+    "EmptyLatentImage": lambda tiny: {"width": 64, "height": 64},
+    "ImageScale": lambda tiny: {"image": picture(), "width": 32, "height": 48},
+    "KSampler": lambda tiny: sampling(tiny) | {"sampler_name": "dpmpp_2m_sde", "denoise": 0.8},
+    "KSamplerAdvanced": lambda tiny: sampling(tiny) | {"start_at_step": 1},
+    "LatentUpscale": lambda tiny: {"samples": latent(), "width": 128, "height": 96},
+    "LoadImage": lambda tiny: {"image": "pictures/heart.png"},
+    "PreviewImage": lambda tiny: {"images": picture()},
+    "SaveImage": lambda tiny: {"images": picture()},
+    "VAEDecode": lambda tiny: {"samples": latent(), "vae": tiny.checkpoint.VAE},
+    "VAEEncode": lambda tiny: {"pixels": picture(), "vae": tiny.checkpoint.VAE},
+    "XYGrid": lambda tiny: {"images": (picture(1), picture(2)), "title": "two"},
+}
+
+
+def test_every_built_in_node_is_tried():
+    assert sorted(ARGUMENTS) == sorted(SPECS)
+
+
+def outcome(spec: NodeSpec, arguments: dict[str, Any]) -> list[object]:
+    """Digests of what a node gives; of what an output node saved, the bytes of its files."""
+    node = GraphNode(spec.name, spec, {}, {}, NodeEntry(spec.name, spec.name, {}))
+    values, saved = outputs_of(node, spec.function(**arguments))
+    files = [Path(file.path).read_bytes() for file in (saved or Saved()).files]
+    return [*(digest_of(value) for value in values), *files]
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_a_node_run_twice_gives_the_same_and_writes_to_no_input(name: str, tiny: Tiny, tmp_path: Path):
+    spec, arguments = SPECS[name], ARGUMENTS[name](tiny)
+    before = {key: digest_of(value) for key, value in arguments.items()}
+    roots = replace(tiny.context.roots, input=(shipped("workflows"),), output=tmp_path / "o", temp=tmp_path / "t")
+    outcomes = list[list[object]]()
+    for _ in range(2):
+        context = replace(tiny.context, roots=roots, pool=LivePool())  # so that models are loaded again
+        extra = {spec.context_name: context} if spec.context_name is not None else {}
+        outcomes.append(outcome(spec, arguments | extra))
+        assert {key: digest_of(value) for key, value in arguments.items()} == before
+    assert (outcomes[0] == outcomes[1]) == spec.deterministic
+
+
+def test_weights_in_memory_are_not_written_to_either(tiny: Tiny):
+    """A model that stays in the pool gives later nodes what a fresh one gives."""
+    kept = replace(tiny.context, pool=LivePool())
+    for name in ("KSampler", "VAEDecode", "VAEEncode", "CLIPTextEncode"):
+        first, second = (outcome(SPECS[name], ARGUMENTS[name](tiny) | {"context": kept}) for _ in range(2))
+        fresh = outcome(SPECS[name], ARGUMENTS[name](tiny) | {"context": replace(kept, pool=LivePool())})
+        assert first == second == fresh
+    assert digest_of(CLIPTextEncode("a red star at night", tiny.checkpoint.CLIP, kept)) == digest_of(tiny.positive)
