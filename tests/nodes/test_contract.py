@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from nodegraph.cache.pool import LivePool
 from nodegraph.execution.outcome import outputs_of
@@ -20,44 +18,13 @@ from nodegraph.sockets import Saved
 from nodegraph.workflow.document import NodeEntry
 from nodes.prompt import CLIPTextEncode
 from tests.helpers import digest_of
+from tests.nodes.arguments import all_arguments
 from tests.nodes.conftest import Tiny
 
 SPECS = {spec.name: spec for spec in load_registry().specs.values() if spec.pack == "builtin"}
 
 
-def picture(seed: int = 0, side: int = 64) -> torch.Tensor:
-    return torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(seed))
-
-
-def latent(seed: int = 0, side: int = 8) -> dict[str, torch.Tensor]:
-    return {"samples": torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(seed))}
-
-
-def sampling(tiny: Tiny) -> dict[str, Any]:
-    return {
-        "model": tiny.checkpoint.MODEL,
-        "positive": tiny.positive,
-        "negative": tiny.negative,
-        "latent_image": latent(),
-        "steps": 3,
-    }
-
-
-ARGUMENTS: Mapping[str, Callable[[Tiny], dict[str, Any]]] = {
-    "CheckpointLoaderSimple": lambda tiny: {"ckpt_name": "tiny"},
-    "CLIPTextEncode": lambda tiny: {"text": "a (red:1.2) star", "clip": tiny.checkpoint.CLIP},
-    "EmptyLatentImage": lambda tiny: {"width": 64, "height": 64},
-    "ImageScale": lambda tiny: {"image": picture(), "width": 32, "height": 48},
-    "KSampler": lambda tiny: sampling(tiny) | {"sampler_name": "dpmpp_2m_sde", "denoise": 0.8},
-    "KSamplerAdvanced": lambda tiny: sampling(tiny) | {"start_at_step": 1},
-    "LatentUpscale": lambda tiny: {"samples": latent(), "width": 128, "height": 96},
-    "LoadImage": lambda tiny: {"image": "pictures/heart.png"},
-    "PreviewImage": lambda tiny: {"images": picture()},
-    "SaveImage": lambda tiny: {"images": picture()},
-    "VAEDecode": lambda tiny: {"samples": latent(), "vae": tiny.checkpoint.VAE},
-    "VAEEncode": lambda tiny: {"pixels": picture(), "vae": tiny.checkpoint.VAE},
-    "XYGrid": lambda tiny: {"images": (picture(1), picture(2)), "title": "two"},
-}
+ARGUMENTS = all_arguments()
 
 
 def test_every_built_in_node_is_tried():
