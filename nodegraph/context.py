@@ -27,7 +27,15 @@ Size = int | Mapping[Hashable, int]
 #: About how many bytes an object will take; computed only when it has to be loaded.
 Estimate = int | Callable[[], int]
 
-MODEL_KINDS = ("checkpoints", "vae", "loras", "controlnet", "embeddings", "upscale_models", "clip", "unet")
+#: Folders of models by kind, each with the names that it goes by.
+MODEL_FOLDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "unet": ("unet", "diffusion_models"),
+        "clip": ("clip", "text_encoders"),
+        "controlnet": ("controlnet", "t2i_adapter"),
+    }
+)
+MODEL_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
 class Cancelled(BaseException):
@@ -67,17 +75,28 @@ class Roots:
     output: Path = Path("output")
     temp: Path = Path("temp")
     models: tuple[Path, ...] = (Path("models"),)
+    extra_models: tuple[tuple[str, Path], ...] = ()
 
     def find_input(self, name: str) -> Path | None:
         """The file `name` in the first input folder that has it; None when there is none or it lies outside."""
         return next((found for root in self.input if (found := inside(root, name)) is not None), None)
 
+    def model_folders(self, kind: str) -> tuple[Path, ...]:
+        """The folders that hold models of a kind (`checkpoints`, `loras`, `vae` …), the first one counting most."""
+        names = MODEL_FOLDERS.get(kind, (kind,))
+        own = [root / name for root in self.models for name in names]
+        return tuple(dict.fromkeys([*own, *(folder for extra, folder in self.extra_models if extra in names)]))
+
     def find_model(self, kind: str, name: str) -> Path | None:
-        """The file or folder `name` below `kind`/ of the first model folder that has it."""
+        """The file or folder `name` in the first folder of that kind that has it. Links in there are followed."""
+        folders = self.model_folders(kind)
         return next(
-            (found for root in self.models if (found := inside(root / kind, name, folders=True)) is not None),
-            None,
+            (found for root in folders if (found := inside(root, name, folders=True, links=True)) is not None), None
         )
+
+    def list_models(self, kind: str, suffixes: tuple[str, ...] = MODEL_SUFFIXES) -> list[str]:
+        """Names of the model files of a kind, looked up now."""
+        return self.list_files(self.model_folders(kind), suffixes)
 
     def list_files(self, folders: tuple[Path, ...], suffixes: tuple[str, ...]) -> list[str]:
         """Names (relative, with `/`) of the files with one of `suffixes` in `folders`, sorted, hidden ones left out."""
@@ -92,17 +111,20 @@ class Roots:
         return sorted(names)
 
 
-def inside(root: Path, name: str, *, folders: bool = False) -> Path | None:
+def inside(root: Path, name: str, *, folders: bool = False, links: bool = False) -> Path | None:
     """The regular file (or folder, if allowed) `name` below `root`, or None.
 
-    `name` must be relative, and the real path, links followed, must stay below the real root.
+    `name` must be relative, and the real path, links followed, must stay below the real root, unless `links` may lead
+    out of it.
     """
     if not name or "\0" in name or "\\" in name or name.startswith(("/", "~")) or ".." in name.split("/"):
         return None
     try:
         real_root = root.resolve()
         real = (root / name).resolve()
-        ok = real.is_relative_to(real_root) and (real.is_file() or (folders and real.is_dir() and real != real_root))
+        ok = (links or real.is_relative_to(real_root)) and (
+            real.is_file() or (folders and real.is_dir() and real != real_root)
+        )
     except (OSError, ValueError):
         return None
     return real if ok else None
@@ -192,6 +214,8 @@ class Context:
     roots: Roots = Roots()
     device: str = "cpu"
     dtype: str = "auto"
+    vae_dtype: str = "auto"
+    allow_pickle: bool = False
     pool: ModelPool = field(default_factory=NoPool)
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     provenance: Provenance = Provenance()

@@ -41,6 +41,7 @@ __all__ = [
     "Context",
     "Help",
     "InputSpec",
+    "Mentions",
     "Multiline",
     "NodeDefinitionError",
     "NodeSpec",
@@ -83,6 +84,17 @@ class Multiline:
 
 
 @dataclass(frozen=True, slots=True)
+class Mentions:
+    """Marks a text that may call files by name, whose content then decides whether a cached result may be used.
+
+    find: the files that a text calls. all: every file that some text could call, for texts that arrive by a link.
+    """
+
+    find: Callable[[str, Roots], Sequence[Path]]
+    all: Callable[[Roots], Sequence[Path]]
+
+
+@dataclass(frozen=True, slots=True)
 class SeedControl:
     """Marks a number that editors may change by themselves after each run."""
 
@@ -121,6 +133,7 @@ class InputSpec:
     control: bool = False
     help: str = ""
     collects: bool = False
+    mentions: Mentions | None = None
 
     @property
     def is_widget(self) -> bool:
@@ -194,6 +207,11 @@ class NodeSpec:
         return {
             s.name: s.choices.path for s in self.inputs if isinstance(s.choices, Choices) and s.choices.path is not None
         }
+
+    @cached_property
+    def mentioning(self) -> Mapping[str, Mentions]:
+        """Inputs whose texts may call files by name."""
+        return {s.name: s.mentions for s in self.inputs if s.mentions is not None}
 
     @cached_property
     def summary(self) -> str:
@@ -346,6 +364,7 @@ def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
         control=any(isinstance(extra, SeedControl) for extra in extras),
         help=next((extra.text for extra in extras if isinstance(extra, Help)), ""),
         collects=item is not None,
+        mentions=next((extra for extra in extras if isinstance(extra, Mentions)), None),
     )
 
 

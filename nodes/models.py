@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from nodes.diffusion.loading import Blueprint
     from nodes.diffusion.sigmas import ModelSigmas
 
 T = TypeVar("T")
 
-#: What a part is read from, where that is not only the folder of its name.
-FOLDERS = {"text_encoder": ("text_encoder", "tokenizer")}
+#: Parts whose weights, where stored in fp32, are rounded to fp16, as ComfyUI loads them, for the same numbers.
+ROUNDED = ("text_encoder", "text_encoder_2")
 
 
 def unreadable(message: str) -> ProblemError:
@@ -38,7 +39,7 @@ def unreadable(message: str) -> ProblemError:
 
 def reading_model(load: Callable[[], T]) -> T:
     """Run `load`, and tell what is wrong with a model's files as a problem."""
-    from nodes.diffusion.loading import UnreadableModel
+    from nodes.diffusion.headers import UnreadableModel
 
     try:
         return load()
@@ -46,29 +47,63 @@ def reading_model(load: Callable[[], T]) -> T:
         raise unreadable(str(error)) from error
 
 
-def module_of(handle: Handle, context: Context) -> nn.Module:
-    """The module of a handle on the context's device: a UNet, an autoencoder or a text encoder."""
-    from nodes.diffusion.loading import estimate_bytes, load_part, module_pieces, weights_stamp
+def blueprint_of(handle: Handle, context: Context) -> Blueprint:
+    """How the module of a handle is made, patches left out. Raises ProblemError."""
+    from nodes.diffusion import folders, single_file
+    from nodes.diffusion.weights import header_of
 
-    # Small encoders and autoencoders lose more by half precision than they gain.
-    device, dtype = _place(context.device, context.dtype if handle.part == "unet" else "fp32")
-    folder, part = Path(handle.path), handle.part
-    # A mapped module changes with its files.
-    stamp = reading_model(lambda: weights_stamp(folder, part)) if handle.path else ""
-    return context.pool.get(
-        f"{handle.weights}/{device}/{dtype}/{stamp}",
-        lambda: unchanged(handle, context, lambda: load_part(folder, part, device, dtype)),
-        module_pieces,
-        lambda: estimate_bytes(folder, part, dtype),
+    path = Path(handle.path)
+    if handle.loader == "diffusers":
+        return reading_model(lambda: folders.blueprint(path, handle.part))
+    return reading_model(
+        lambda: single_file.blueprint(path, header_of(path, allow_pickle=context.allow_pickle), handle.part)
     )
 
 
-def content_of(folder: Path, part: str, context: Context) -> str:
-    """What determines a part of a model in diffusers' layout: the digests of the folders it is read from, in hex.
+def module_of(handle: Handle, context: Context) -> nn.Module:
+    """The module of a handle on the context's device: a UNet, an autoencoder or a text encoder.
+
+    It is shared: nobody may write to it.
+    """
+    return base_module(handle.unpatched(), context)
+
+
+def base_module(handle: Handle, context: Context) -> nn.Module:
+    """The module as its file holds it."""
+    from nodes.diffusion.loading import estimate_bytes, files_stamp, load_module, module_pieces
+
+    device, dtype = place_of(handle, context)
+    if not handle.path:  # of whoever fills the pool by other means
+        return context.pool.get(handle.weights, _nothing_to_load, module_pieces)
+    plan = blueprint_of(handle, context)
+    stamp = reading_model(lambda: files_stamp(plan.files))  # a mapped module changes with its files
+    return context.pool.get(
+        f"{handle.weights}/{device}/{dtype}/{stamp}",
+        lambda: unchanged(
+            handle,
+            context,
+            lambda: load_module(plan, device, dtype, allow_pickle=context.allow_pickle, rounded=handle.part in ROUNDED),
+        ),
+        module_pieces,
+        lambda: estimate_bytes(plan.files, plan.prefixes, dtype),
+    )
+
+
+def _nothing_to_load() -> nn.Module:
+    raise unreadable("a model without a file was asked for")
+
+
+def content_of(path: Path, loader: str, part: str, context: Context) -> str:
+    """What determines a part of a model: the digest of its file, or those of the folders it is read from, in hex.
 
     Raises OSError.
     """
-    return " ".join([context.digest(folder / name) for name in FOLDERS.get(part, (part,))])
+    from nodes.diffusion.folders import TOKENIZERS
+
+    if loader != "diffusers":
+        return context.digest(path)
+    folders = [part, *([TOKENIZERS[part]] if part in TOKENIZERS else [])]
+    return " ".join([context.digest(path / name) for name in folders])
 
 
 def unchanged(handle: Handle, context: Context, load: Callable[[], T]) -> T:
@@ -84,13 +119,13 @@ def unchanged(handle: Handle, context: Context, load: Callable[[], T]) -> T:
 
 
 def _check_unchanged(handle: Handle, context: Context) -> None:
-    folder = Path(handle.path)
+    path = Path(handle.path)
     try:
-        found = content_of(folder, handle.part, context)
+        found = content_of(path, handle.loader, handle.part, context)
     except OSError as error:
-        raise _changed(f"{error.filename or folder} cannot be read any more: {error.strerror or error}") from error
+        raise _changed(f"{error.filename or path} cannot be read any more: {error.strerror or error}") from error
     if found != handle.content:
-        raise _changed(f"the files of {folder} changed while they were in use ({handle.part})")
+        raise _changed(f"the files of {path} changed while they were in use ({handle.part})")
 
 
 def _changed(message: str) -> ProblemError:
@@ -103,27 +138,41 @@ def _changed(message: str) -> ProblemError:
     )
 
 
-def _place(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    """The device and number format that a user named. Raises ProblemError."""
+def place_of(handle: Handle, context: Context) -> tuple[torch.device, torch.dtype]:
+    """The device and number format of a handle's module. Raises ProblemError for ones that a user named wrongly.
+
+    Text encoders and autoencoders lose more by half precision than they gain, so that `auto` is fp32 for those.
+    """
     from nodes.diffusion.devices import pick_device, pick_dtype
 
+    kinds = {"unet": context.dtype, "control": context.dtype, "vae": context.vae_dtype}
+    dtype = kinds.get(handle.part, "fp32")
+    if dtype == "auto" and handle.part == "vae":
+        dtype = "fp32"
     try:
-        chosen = pick_device(device)
-        return chosen, pick_dtype(dtype, chosen)
+        chosen = pick_device(str(handle.option("device", context.device)))
+        return chosen, pick_dtype(str(handle.option("dtype", dtype)), chosen)
     except ValueError as error:
         message, _, hint = str(error).partition("; ")
-        raise ProblemError(Problem(code="bad_device", message=message, got=device, hint=hint or None)) from error
+        raise ProblemError(
+            Problem(code="bad_device", message=message, got=context.device, hint=hint or None)
+        ) from error
 
 
 def tokenizer_of(clip: Clip, context: Context) -> Any:
     """The tokenizer of a text encoder."""
-    from nodes.diffusion.loading import load_tokenizer
+    from nodes.diffusion.folders import load_tokenizer
+    from nodes.diffusion.text_encoders import clip_tokenizer
 
-    key = f"{clip.weights}/tokenizer"
+    def size(tokenizer: Any) -> int:
+        return 50 * len(tokenizer)
+
+    if clip.loader != "diffusers":
+        return context.pool.get("CLIP's tokenizer", clip_tokenizer, size)
     return context.pool.get(
-        key,
-        lambda: unchanged(clip, context, lambda: load_tokenizer(Path(clip.path))),
-        lambda tokenizer: 50 * len(tokenizer),
+        f"{clip.weights}/tokenizer",
+        lambda: unchanged(clip, context, lambda: load_tokenizer(Path(clip.path), clip.part)),
+        size,
     )
 
 

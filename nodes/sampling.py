@@ -209,11 +209,12 @@ def preview_map(model: Model) -> LatentRGB:
     """The model's own latent → RGB map from `preview.json` in its folder, else Stable Diffusion's."""
     import torch
 
-    from nodes.diffusion.loading import read_preview
-    from nodes.diffusion.preview import SD15_PREVIEW, LatentRGB
+    from nodes.diffusion.folders import read_preview
+    from nodes.diffusion.preview import SD15_PREVIEW, SDXL_PREVIEW, LatentRGB
 
-    own = reading_model(lambda: read_preview(Path(model.path)))
-    return SD15_PREVIEW if own is None else LatentRGB(torch.tensor(own[0]).float(), torch.tensor(own[1]).float())
+    own = reading_model(lambda: read_preview(Path(model.path))) if model.loader == "diffusers" else None
+    usual = SDXL_PREVIEW if str(model.option("family", "")).startswith("sdxl") else SD15_PREVIEW
+    return usual if own is None else LatentRGB(torch.tensor(own[0]).float(), torch.tensor(own[1]).float())
 
 
 def check_fit(unet: Any, latent: Latent, conditionings: Mapping[str, Conditioning]) -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors import safe_open
 
 import nodegraph
-from nodes.diffusion.loading import load_part
+from nodes.diffusion.folders import blueprint
+from nodes.diffusion.loading import load_module
 from nodes.diffusion.pictures import to_image
 from training.judge import Verdict, judge, look
 from training.scenes import SIZES, Scene
@@ -119,7 +120,7 @@ def test_the_preview_map_gives_the_colours_of_the_picture() -> None:
     preview = json.loads((MODEL / "preview.json").read_text())
     factors, bias = np.array(preview["factors"]), np.array(preview["bias"])
     assert factors.shape == (4, 3) and bias.shape == (3,)
-    vae = cast(Any, load_part(MODEL, "vae", torch.device("cpu"), torch.float32))
+    vae = cast(Any, load_module(blueprint(MODEL, "vae"), torch.device("cpu"), torch.float32))
     for scene in list(PROMPTS.values())[:4]:
         picture = np.asarray(draw_scene(scene, np.random.default_rng(1)), np.float32)
         x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1

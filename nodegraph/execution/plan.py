@@ -99,6 +99,10 @@ def plan(
                     continue
                 read_files[i] = found = _files_of(node, roots, files)
                 values = dict(values) | {name: ("file", values[name], digest) for name, (_, digest) in found.items()}
+            if spec.mentioning:
+                called = _called_by(node, roots, files)
+                if called:
+                    values = dict(values) | {name: ("calls", values.get(name), *called[name]) for name in called}
             prefixes[i] = with_literals(head, values, frames)
         except (Undigestible, OSError):
             unkeyed[i] = "no_digest"
@@ -124,6 +128,18 @@ def _files_of(node: GraphNode, roots: Roots, files: FileDigests) -> dict[str, tu
         path = find(given, roots) if isinstance(given, str) else None
         if path is not None:
             found[name] = (path, files.digest(path))
+    return found
+
+
+def _called_by(node: GraphNode, roots: Roots, files: FileDigests) -> dict[str, list[str]]:
+    """The digests of the files that a node's texts call by name, by input; for a text that arrives by a link, those of
+    all files that it could call. Raises OSError."""
+    found: dict[str, list[str]] = {}
+    for name, mentions in node.spec.mentioning.items():
+        given = node.values.get(name)
+        paths = mentions.find(given, roots) if isinstance(given, str) else mentions.all(roots)
+        if paths:
+            found[name] = [files.digest(path) for path in paths]
     return found
 
 

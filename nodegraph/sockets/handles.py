@@ -78,10 +78,14 @@ class Handle:
 
     def with_options(self, **options: Scalar) -> Self:
         """The same model with options set (clip skip, prediction type …)."""
-        return replace(self, options=tuple(sorted((dict(self.options) | options).items())))
+        return replace(self, options=_merged(self.options, options))
 
     def option(self, name: str, default: Scalar) -> Scalar:
         return dict(self.options).get(name, default)
+
+
+def _merged(options: tuple[tuple[str, Scalar], ...], more: dict[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
+    return tuple(sorted((dict(options) | more).items()))
 
 
 def _digest(handle: Handle) -> str:
@@ -104,6 +108,12 @@ class Clip(Handle):
 
     second: Clip | None = None
 
+    @classmethod
+    def of(cls, first: Clip, *others: Clip) -> Clip:
+        """One or two text encoders that work together."""
+        (second,) = others or (None,)
+        return first if second is None else replace(first, second=second)
+
     @property
     def digest(self) -> str:
         """Hex digest of everything that determines what both encoders do."""
@@ -117,7 +127,7 @@ class Clip(Handle):
     def with_options(self, **options: Scalar) -> Self:
         """Both encoders with options set."""
         second = None if self.second is None else self.second.with_options(**options)
-        return replace(self, options=tuple(sorted((dict(self.options) | options).items())), second=second)
+        return replace(self, options=_merged(self.options, options), second=second)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,12 @@ SD15_PREVIEW = LatentRGB(
 )
 """For Stable Diffusion 1.x, as found by Kevin Turner ("Decoding latents to RGB without upscaling", 2022)."""
 
+SDXL_PREVIEW = LatentRGB(
+    torch.tensor([[60.0, 60, 60], [-60, -5, 10], [25, 15, -5], [-70, -50, -35]]) / 127.5,
+    torch.tensor([150.0, 140, 130]) / 127.5 - 1,
+)
+"""For Stable Diffusion XL, as found by Timothy Alexis Vass ("Explaining the SDXL latent space", 2024)."""
+
 
 def _smooth_latents(channels: int, count: int, size: int) -> Tensor:
     """Fixed noise [count, channels, size, size] of several coarsenesses, as pictures are mostly smooth."""

@@ -6,6 +6,7 @@ has another number format than wanted, or belongs on another device, is copied. 
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from nodes.diffusion.headers import Header, TensorInfo, UnreadableModel, is_pickle, read_header
 
 # What diffusers called the projections of a VAE's attention before its release 0.18, and what it calls them since.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -53,9 +56,51 @@ def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def map_files(files: Sequence[Path]) -> dict[str, Tensor]:
-    """All tensors of safetensors files, mapped: bytes are read when they are first used. Raises SafetensorError."""
-    return {name: tensor for file in files for name, tensor in load_file(file, device="cpu").items()}
+def map_files(files: Sequence[Path], *, allow_pickle: bool = False) -> dict[str, Tensor]:
+    """All tensors of weights files, mapped: bytes are read when they are first used.
+
+    Raises SafetensorError, and UnreadableModel for a pickle unless those are allowed.
+    """
+    named: dict[str, Tensor] = {}
+    for file in files:
+        if is_pickle(file):
+            if not allow_pickle:
+                raise UnreadableModel(
+                    f"{file} is a pickle, whatever its name; it may run code when read and is not used"
+                )
+            named.update(_unpickled(file))
+        else:
+            named.update(load_file(file, device="cpu"))
+    return named
+
+
+def _unpickled(file: Path) -> dict[str, Tensor]:
+    """The tensors of a pickle that torch reads without running code of its own choice. Raises UnreadableModel."""
+    try:
+        data: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except Exception as error:
+        raise UnreadableModel(f"{file} holds more than weights, or is damaged: {type(error).__name__}") from error
+    data = data.get("state_dict", data) if isinstance(data, dict) else data
+    if not isinstance(data, dict):
+        raise UnreadableModel(f"{file} holds no table of weights")
+    return {str(name): tensor for name, tensor in data.items() if isinstance(tensor, Tensor)}
+
+
+def rounded_to_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of which those in fp32 are rounded to fp16; others are left as they are."""
+    return {name: tensor.half() if tensor.dtype == torch.float32 else tensor for name, tensor in weights.items()}
+
+
+def header_of(file: Path, *, allow_pickle: bool = False) -> Header:
+    """What a file says of its weights, as `read_header` gives it, also of a pickle if those are allowed.
+
+    Raises UnreadableModel.
+    """
+    if not allow_pickle or not is_pickle(file):
+        return read_header(file)
+    names = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
+    tensors = _unpickled(file)
+    return Header({name: TensorInfo(names.get(t.dtype, "I64"), tuple(t.shape)) for name, t in tensors.items()}, {})
 
 
 def fill(module: nn.Module, weights: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> Misfits:

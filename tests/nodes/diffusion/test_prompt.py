@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from nodes.diffusion.prompt import MAX_NESTING, encode, encode_prompt, parse_weights, tokenize
+from nodes.diffusion.prompt import encode, encode_prompt, tokenize
+from nodes.diffusion.prompt_text import MAX_NESTING, parse_weights
 
 WORDS = ["a", "b", "cat", "dog", "photo", "of", "on", "mat", "red", *",()[]", "break"]
 
