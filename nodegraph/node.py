@@ -17,13 +17,11 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
-from nodegraph.context import NO_CONTEXT, Cancelled, Context, Roots
+from nodegraph.context import NO_CONTEXT, Cancelled, Context
 from nodegraph.sockets.types import (
     SocketType,
     collected,
@@ -33,12 +31,30 @@ from nodegraph.sockets.types import (
     socket_type,
 )
 from nodegraph.sockets.values import Saved
+from nodegraph.spec import (
+    Choices,
+    Facts,
+    Foresee,
+    Foreseen,
+    Help,
+    InputSpec,
+    Mentions,
+    Multiline,
+    NodeSpec,
+    OutputSpec,
+    Range,
+    Seed,
+    SeedControl,
+    Sight,
+)
 
 __all__ = [
     "NO_CONTEXT",
     "Cancelled",
     "Choices",
     "Context",
+    "Facts",
+    "Foreseen",
     "Help",
     "InputSpec",
     "Mentions",
@@ -49,6 +65,7 @@ __all__ = [
     "Range",
     "Seed",
     "SeedControl",
+    "Sight",
     "node",
     "spec_of",
 ]
@@ -60,175 +77,6 @@ NAME = re.compile(r"[^\W\d][\w.+|: /()-]{0,99}")
 
 class NodeDefinitionError(TypeError):
     """A node whose signature cannot be understood; the message names the function and its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Bounds of a number, both included; `step` is the step of the widget, not a rule for values."""
-
-    min: float
-    max: float
-    step: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Help:
-    """A sentence about an input or output, shown as a tooltip."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Multiline:
-    """Marks a text that is usually longer than a line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mentions:
-    """Marks a text that may call files by name, whose content then decides whether a cached result may be used.
-
-    find: the files that a text calls. all: every file that some text could call, for texts that arrive by a link.
-    """
-
-    find: Callable[[str, Roots], Sequence[Path]]
-    all: Callable[[Roots], Sequence[Path]]
-
-
-@dataclass(frozen=True, slots=True)
-class SeedControl:
-    """Marks a number that editors may change by themselves after each run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """Choices that depend on the file roots: `list` gives them; `path` finds the file that a choice names.
-
-    When `path` is given, the file's content, not its name, decides whether a cached result may be used.
-    """
-
-    list: Callable[[Roots], Sequence[str]]
-    path: Callable[[str, Roots], Path | None] | None = None
-    kind: str = "file"
-    upload: bool = False
-
-
-#: A seed: 0 … 2^64 - 1, with an editor's "change after each run".
-Seed = Annotated[int, Range(0, 2**64 - 1), SeedControl()]
-
-
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """One input of a node type.
-
-    collects: the input takes the outputs of all cells of a sweep at once, as a tuple of values of its type.
-    """
-
-    name: str
-    type: SocketType
-    required: bool
-    default: object = None
-    range: Range | None = None
-    choices: tuple[str | int | float | bool, ...] | Choices | None = None
-    multiline: bool = False
-    control: bool = False
-    help: str = ""
-    collects: bool = False
-    mentions: Mentions | None = None
-
-    @property
-    def is_widget(self) -> bool:
-        """Whether the input is usually given as a value and not by a link."""
-        return any(name in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO") for name in self.type.names)
-
-
-@dataclass(frozen=True, slots=True)
-class OutputSpec:
-    """One output of a node type."""
-
-    name: str
-    type: SocketType
-    help: str = ""
-
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """All that is known of a node type without running it."""
-
-    name: str
-    function: Callable[..., Any]
-    category: str
-    version: int
-    description: str
-    inputs: tuple[InputSpec, ...]
-    outputs: tuple[OutputSpec, ...]
-    display_name: str
-    output_node: bool = False
-    light: bool = False
-    is_async: bool = False
-    deterministic: bool = True
-    numeric: bool = True
-    deprecated: bool = False
-    experimental: bool = False
-    context_name: str | None = None
-    several: bool = False
-    pack: str = field(default="", compare=False)
-
-    @cached_property
-    def inputs_by_name(self) -> Mapping[str, InputSpec]:
-        return types.MappingProxyType({spec.name: spec for spec in self.inputs})
-
-    @cached_property
-    def output_types(self) -> tuple[SocketType, ...]:
-        return tuple(output.type for output in self.outputs)
-
-    @cached_property
-    def is_generic(self) -> bool:
-        """Whether the type of an output follows that of an input."""
-        return any(output.type.variable is not None for output in self.outputs)
-
-    @cached_property
-    def float_inputs(self) -> frozenset[str]:
-        """Inputs that take decimal numbers only, so that whole ones arriving there are converted."""
-        return frozenset(s.name for s in self.inputs if "FLOAT" in s.type.names and "INT" not in s.type.names)
-
-    @cached_property
-    def collecting(self) -> frozenset[str]:
-        """Inputs that take all cells of a sweep at once."""
-        return frozenset(s.name for s in self.inputs if s.collects)
-
-    @cached_property
-    def bounded_inputs(self) -> frozenset[str]:
-        """Inputs whose values are limited by a range or choices."""
-        return frozenset(s.name for s in self.inputs if s.range is not None or s.choices is not None)
-
-    @cached_property
-    def file_inputs(self) -> Mapping[str, Callable[[str, Roots], Path | None]]:
-        """Inputs that name a file whose content counts, each with how to find it."""
-        return {
-            s.name: s.choices.path for s in self.inputs if isinstance(s.choices, Choices) and s.choices.path is not None
-        }
-
-    @cached_property
-    def mentioning(self) -> Mapping[str, Mentions]:
-        """Inputs whose texts may call files by name."""
-        return {s.name: s.mentions for s in self.inputs if s.mentions is not None}
-
-    @cached_property
-    def summary(self) -> str:
-        """The first sentence of the help."""
-        return self.description.split("\n\n")[0].replace("\n", " ").strip()
-
-    def output_index(self, name: str) -> int | None:
-        """The number of the output called `name`; case does not matter."""
-        wanted = name.casefold()
-        return next((i for i, output in enumerate(self.outputs) if output.name.casefold() == wanted), None)
-
-    @cached_property
-    def source_digest(self) -> str:
-        """Digest of the function's code; comments, docstring and layout do not count."""
-        from nodegraph.source import source_digest
-
-        return source_digest(self.function)
 
 
 def node(
@@ -243,12 +91,15 @@ def node(
     numeric: bool = True,
     deprecated: bool = False,
     experimental: bool = False,
+    foresee: Foresee | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a typed function a node.
 
     category: where editors list it, with `/` between levels. version: raise it when results change. light: so cheap
     that it may run on the event loop (arithmetic, texts). deterministic: False if equal inputs may give different
-    outputs; such results are never reused. numeric: False if results do not depend on torch, device or dtype.
+    outputs; such results are never reused. numeric: False if results do not depend on torch, device or dtype. foresee:
+    what a check can know of its outputs, and of what will go wrong; without it an output is taken to be like the first
+    input of its type.
     Raises NodeDefinitionError for a signature that cannot be understood.
     """
 
@@ -264,6 +115,7 @@ def node(
             numeric=numeric,
             deprecated=deprecated,
             experimental=experimental,
+            foresee=foresee,
         )
         function.__node__ = spec  # type: ignore[attr-defined]
         return function

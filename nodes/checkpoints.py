@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.node import Choices, Help, node
 from nodegraph.sockets import Clip, Model, Vae
+from nodes.foresight import checkpoint
 from nodes.models import content_of, reading_model, unreadable
 from nodes.single_files import checkpoint_parts
 
@@ -83,7 +84,7 @@ class Checkpoint(NamedTuple):
 CheckpointName = Annotated[str, Choices(list_checkpoints, find_checkpoint, kind="checkpoint")]
 
 
-@node(category="loaders", display_name="Load Checkpoint", light=False)
+@node(category="loaders", display_name="Load Checkpoint", foresee=checkpoint(find_checkpoint))
 def CheckpointLoaderSimple(
     ckpt_name: CheckpointName,
     context: Context = NO_CONTEXT,

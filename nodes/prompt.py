@@ -8,6 +8,7 @@ from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.node import Help, Mentions, Multiline, Range, node
 from nodegraph.sockets import Clip, Conditioning
 from nodes.embeddings import all_embeddings, embeddings_in, vectors_for
+from nodes.foresight import encoded
 from nodes.models import module_of, tokenizer_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ Prompt = Annotated[str, Multiline(), Mentions(embeddings_in, all_embeddings)]
 Pixels = Annotated[int, Range(0, 16384)]
 
 
-@node(category="conditioning", display_name="CLIP Text Encode (Prompt)")
+@node(category="conditioning", display_name="CLIP Text Encode (Prompt)", foresee=encoded)
 def CLIPTextEncode(
     text: Annotated[Prompt, Help("what to draw; (words) in parentheses count more, (words:0.5) less")],
     clip: Clip,
@@ -41,7 +42,7 @@ def CLIPSetLastLayer(
     return clip.with_options(layer=stop_at_clip_layer)
 
 
-@node(category="advanced/conditioning", display_name="CLIPTextEncodeSDXL")
+@node(category="advanced/conditioning", display_name="CLIPTextEncodeSDXL", foresee=encoded)
 def CLIPTextEncodeSDXL(
     clip: Clip,
     width: Pixels = 1024,
@@ -69,7 +70,7 @@ def CLIPTextEncodeSDXL(
     return Conditioning([(cond, options)])
 
 
-@node(category="advanced/conditioning", display_name="CLIPTextEncodeSDXLRefiner")
+@node(category="advanced/conditioning", display_name="CLIPTextEncodeSDXLRefiner", foresee=encoded)
 def CLIPTextEncodeSDXLRefiner(
     ascore: Annotated[float, Range(0, 1000, step=0.01), Help("how beautiful the picture is to be; about 2 to 7")] = 6.0,
     width: Pixels = 1024,

@@ -20,7 +20,7 @@ PACKAGES = ("torch", "diffusers", "transformers")
 HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")  # what torch goes by
 
 
-def environment_class(device: str, dtype: str) -> bytes:
+def environment_class(device: str, dtype: str, vae_dtype: str = "auto") -> bytes:
     """The class of environments that give the same numbers: minor versions, kind of device, number format.
 
     `cuda:1` is `cuda`; `auto` is what it would be on this machine.
@@ -31,7 +31,8 @@ def environment_class(device: str, dtype: str) -> bytes:
     if dtype == "auto":
         dtype = "fp16" if kind == "cuda" else "fp32"
     versions = [f"{name} {_minor_version(name)}" for name in PACKAGES]
-    return "; ".join([*versions, kind, dtype]).encode()
+    vae = [] if vae_dtype in ("auto", "fp32") else [f"vae {vae_dtype}"]
+    return "; ".join([*versions, kind, dtype, *vae]).encode()
 
 
 def automatic_device(torch: Path | None, variables: Mapping[str, str], root: Path = Path("/")) -> str:

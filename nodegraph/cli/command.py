@@ -53,6 +53,19 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
         help="a folder with models, instead of ./models (repeatable)",
     )
     parser.add_argument(
+        "--extra-model-paths",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="further folders of models (default: extra_model_paths.yaml here or beside ./models; repeatable)",
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="also read models from pickles (.ckpt, .pt, .bin), as weights only; safetensors files are the safe choice",
+    )
+    parser.add_argument(
         "--input-dir",
         action="append",
         type=Path,

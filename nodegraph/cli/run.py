@@ -67,6 +67,12 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "fp32", "fp16", "bf16"),
         help="the number format of the denoising model (default: auto)",
     )
+    parser.add_argument(
+        "--vae-dtype",
+        default="auto",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        help="the number format of the autoencoder (default: auto, which is fp32)",
+    )
     add_cache(parser)
 
 

@@ -24,11 +24,12 @@ THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that the options ask for. Raises ProblemError for folders and devices that cannot be used."""
     from nodegraph.execution.config import user_settings
+    from nodegraph.execution.model_paths import find_model_paths, read_model_paths
 
     models: list[Path] = arguments.model_dir
     inputs: list[Path] = arguments.input_dir
     problems = [*missing_folders("--model-dir", models), *missing_folders("--input-dir", inputs)]
-    given = {name: getattr(arguments, name) for name in ("device", "dtype") if hasattr(arguments, name)}
+    given = {name: getattr(arguments, name) for name in ("device", "dtype", "vae_dtype") if hasattr(arguments, name)}
     if "device" in given and (problem := bad_device(given["device"])):
         problems.append(problem)
     output = Path(getattr(arguments, "output_dir", "output"))
@@ -37,6 +38,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     if problems:
         raise ProblemError(problems)
     defaults = user_settings()
+    paths = arguments.extra_model_paths or find_model_paths(tuple(models) or defaults.models)
+    extra = tuple(pair for path in paths for pair in read_model_paths(path))
     for option, setting in (("cache", "cache"), ("cache_dir", "cache_dir"), ("model_memory", "model_memory")):
         if getattr(arguments, option, None) is not None:
             given[setting] = getattr(arguments, option)
@@ -45,6 +48,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         output=output,
         inputs=tuple(inputs) or defaults.inputs,
         models=tuple(models) or defaults.models,
+        extra_models=extra,
+        allow_pickle=arguments.allow_pickle,
         **given,
     )
 

@@ -119,6 +119,8 @@ class Session:
             roots=roots,
             device=self.settings.device,
             dtype=self.settings.dtype,
+            vae_dtype=self.settings.vae_dtype,
+            allow_pickle=self.settings.allow_pickle,
             pool=self.pool,
             provenance=provenance_of(graph, roots, run) if tells else Provenance(),
             digest_file=self.files.digest,
@@ -150,7 +152,7 @@ class Session:
         todo = plan(
             graph,
             only=only,
-            environment=environment_class(settings.device, settings.dtype),
+            environment=environment_class(settings.device, settings.dtype, settings.vae_dtype),
             roots=settings.roots(graph.workflow),
             files=self.files,
             cache=settings.cache,

@@ -35,8 +35,9 @@ class Settings:
     """How a session runs.
 
     cache: the policy for nodes that say nothing else. cache_dir: where results outlive the process; None keeps them in
-    memory only. cache_size, free_space: bytes that results may take on disk, and that stay free there. cache_memory,
-    model_memory: bytes that results and loaded models may take in memory.
+    memory only. extra_models: (kind, folder) pairs of further folders of models. allow_pickle: whether models may be
+    read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that results may take on
+    disk, and that stay free there. cache_memory, model_memory: bytes that results and loaded models may take in memory.
     """
 
     output: Path = Path("output")
@@ -45,6 +46,9 @@ class Settings:
     temp: Path | None = None
     device: str = "auto"
     dtype: str = "auto"
+    vae_dtype: str = "auto"
+    extra_models: tuple[tuple[str, Path], ...] = ()
+    allow_pickle: bool = False
     previews: bool = False
     cache: CachePolicy = "auto"
     cache_dir: Path | None = field(default_factory=default_cache_folder)
@@ -58,4 +62,4 @@ class Settings:
         beside = (Path(workflow.file).parent,) if workflow is not None and workflow.file else ()
         inputs = tuple(dict.fromkeys((*self.inputs, *beside)))
         models = tuple(dict.fromkeys((*self.models, models_folder())))
-        return Roots(inputs, self.output, self.temp or self.output / "temp", models)
+        return Roots(inputs, self.output, self.temp or self.output / "temp", models, self.extra_models)

@@ -94,7 +94,7 @@ def verify(
     trace = result.trace
     if trace is None or result.problems:
         return Verdict(0, None, versions, result.problems)
-    environment = environment_class(settings.device, settings.dtype).decode()
+    environment = environment_class(settings.device, settings.dtype, settings.vae_dtype).decode()
     found = _first(manifest, trace)
     if found is None:
         return Verdict(_compared(manifest, trace), None, versions)

@@ -19,6 +19,7 @@ from nodegraph.graph.cycles import find_cycles
 from nodegraph.graph.draft import DraftNode, NamedLink
 from nodegraph.graph.link_types import check_link_types
 from nodegraph.graph.literals import ChoiceLists, check_literal
+from nodegraph.graph.look_ahead import look_ahead
 from nodegraph.graph.model import Checked, Graph, GraphNode, Link
 from nodegraph.graph.order import topological_order
 from nodegraph.node import InputSpec, NodeSpec
@@ -74,6 +75,8 @@ def check(
         rest = set(nodes).difference(order)
         draft.problems += [complaints.cycle(workflow, names) for names in find_cycles(links, rest)]
     draft.problems += check_link_types(nodes, [*order, *(name for name in nodes if name in rest)])
+    if len(order) == len(nodes):
+        draft.problems += look_ahead(nodes, order, draft.choices.roots)
     outputs = _named_outputs(draft, nodes)
     draft.problems += _unused(draft, nodes, outputs)
     problems = _sorted(draft.problems)

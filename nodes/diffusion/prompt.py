@@ -64,8 +64,7 @@ def tokenize(text: str, tokenizer: Any, *, pad: int | None = None, embeddings: E
     split over two chunks. `embeddings` finds the vectors that `embedding:name` stands for.
     """
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-    if pad is None:
-        pad = eos if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    filler: Token = next(each for each in (pad, tokenizer.pad_token_id, eos) if each is not None)
     room = CHUNK_LENGTH - 2
     bodies: list[Chunk] = [[]]
     for segment, weight in parse_weights(text):
@@ -80,7 +79,7 @@ def tokenize(text: str, tokenizer: Any, *, pad: int | None = None, embeddings: E
                 bodies[-1].extend(tokens[:free])
                 tokens = tokens[free:]
             bodies.append([])
-    return [[(bos, 1.0), *body, (eos, 1.0), *[(pad, 1.0)] * (room - len(body))] for body in bodies]
+    return [[(bos, 1.0), *body, (eos, 1.0), *[(filler, 1.0)] * (room - len(body))] for body in bodies]
 
 
 class _WithVectors(nn.Module):

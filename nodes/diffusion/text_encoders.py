@@ -69,7 +69,8 @@ def clip_tokenizer() -> Any:
 
     quiet_libraries()
     vocabulary, merges = clip_vocabulary()
-    return CLIPTokenizer(
+    make: Any = CLIPTokenizer  # which takes pairs, although it says otherwise
+    return make(
         vocab=vocabulary,
         merges=merges,
         unk_token=END,
