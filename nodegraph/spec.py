@@ -55,6 +55,7 @@ class SeedControl:
 class Choices:
     """Choices that depend on the file roots: `list` gives them; `path` finds the file that a choice names.
 
+    `folder` is the kind of models that they are (`loras`), so that messages can say where was looked.
     When `path` is given, the file's content, not its name, decides whether a cached result may be used.
     """
 
@@ -62,6 +63,7 @@ class Choices:
     path: Callable[[str, Roots], Path | None] | None = None
     kind: str = "file"
     upload: bool = False
+    folder: str = ""
 
 
 #: A seed: 0 … 2^64 - 1, with an editor's "change after each run".

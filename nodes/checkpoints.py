@@ -81,7 +81,7 @@ class Checkpoint(NamedTuple):
     VAE: Annotated[Vae, Help("turns pictures into latents and back")]
 
 
-CheckpointName = Annotated[str, Choices(list_checkpoints, find_checkpoint, kind="checkpoint")]
+CheckpointName = Annotated[str, Choices(list_checkpoints, find_checkpoint, kind="checkpoint", folder="checkpoints")]
 
 
 @node(category="loaders", display_name="Load Checkpoint", foresee=checkpoint(find_checkpoint))
@@ -109,7 +109,7 @@ def CheckpointLoaderSimple(
 
 @node(category="advanced/loaders", display_name="Load Checkpoint With Config (DEPRECATED)", deprecated=True)
 def CheckpointLoader(
-    config_name: Annotated[str, Choices(list_configs, find_config, kind="configuration")],
+    config_name: Annotated[str, Choices(list_configs, find_config, kind="configuration", folder="configs")],
     ckpt_name: CheckpointName,
     context: Context = NO_CONTEXT,
 ) -> Checkpoint:
@@ -124,7 +124,7 @@ def CheckpointLoader(
 
 @node(category="advanced/loaders/deprecated", display_name="Load Diffusers Model")
 def DiffusersLoader(
-    model_path: Annotated[str, Choices(list_diffusers, find_diffusers, kind="diffusers folder")],
+    model_path: Annotated[str, Choices(list_diffusers, find_diffusers, kind="diffusers folder", folder="diffusers")],
     context: Context = NO_CONTEXT,
 ) -> Checkpoint:
     """Load a folder in diffusers' layout from the folder `diffusers`."""

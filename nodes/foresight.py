@@ -174,9 +174,7 @@ def sampling(model: str, prompts: Sequence[str], latent: str = "latent_image") -
         wanted, given = sight.fact(model, "latents"), sight.fact(latent, "latents")
         if wanted is not None and given is not None and wanted != given:
             message = f"the model draws latents of {wanted} channels, and these have {given}"
-            problems.append(
-                Problem("bad_value", message, input=latent, hint="take the latent of the model's own VAE")
-            )
+            problems.append(Problem("bad_value", message, input=latent, hint="take the latent of the model's own VAE"))
         return Foreseen(problems=problems)
 
     return foresee

@@ -53,6 +53,10 @@ def blueprint_of(handle: Handle, context: Context) -> Blueprint:
     from nodes.diffusion.weights import header_of
 
     path = Path(handle.path)
+    if handle.loader == "taesd":
+        from nodes.diffusion.small_vae import taesd_blueprint
+
+        return taesd_blueprint(taesd_encoder(path), path)
     if handle.loader == "diffusers":
         return reading_model(lambda: folders.blueprint(path, handle.part))
     return reading_model(
@@ -73,20 +77,38 @@ def base_module(handle: Handle, context: Context) -> nn.Module:
     from nodes.diffusion.loading import estimate_bytes, files_stamp, load_module, module_pieces
 
     device, dtype = place_of(handle, context)
+    if handle.loader == "pixel_space":
+        from nodes.diffusion.small_vae import PixelSpace
+
+        return PixelSpace().to(device)
     if not handle.path:  # of whoever fills the pool by other means
         return context.pool.get(handle.weights, _nothing_to_load, module_pieces)
     plan = blueprint_of(handle, context)
     stamp = reading_model(lambda: files_stamp(plan.files))  # a mapped module changes with its files
+    rounding = _rounding(handle)
+
+    def load() -> nn.Module:
+        return load_module(plan, device, dtype, allow_pickle=context.allow_pickle, rounding=rounding)
+
     return context.pool.get(
-        f"{handle.weights}/{device}/{dtype}/{stamp}",
-        lambda: unchanged(
-            handle,
-            context,
-            lambda: load_module(plan, device, dtype, allow_pickle=context.allow_pickle, rounded=handle.part in ROUNDED),
-        ),
+        f"{handle.weights}/{device}/{dtype}/{rounding}/{stamp}",
+        lambda: unchanged(handle, context, load),
         module_pieces,
         lambda: estimate_bytes(plan.files, plan.prefixes, dtype),
     )
+
+
+def _rounding(handle: Handle) -> torch.dtype | None:
+    """The number format that a handle's weights are rounded to when they are loaded."""
+    import torch
+
+    formats = {"fp8_e4m3fn": torch.float8_e4m3fn, "fp8_e5m2": torch.float8_e5m2}
+    return formats.get(str(handle.option("rounding", "")), torch.float16 if handle.part in ROUNDED else None)
+
+
+def taesd_encoder(decoder: Path) -> Path:
+    """TAESD's encoder lies beside its decoder."""
+    return decoder.with_name(decoder.name.replace("_decoder", "_encoder"))
 
 
 def _nothing_to_load() -> nn.Module:
@@ -100,6 +122,8 @@ def content_of(path: Path, loader: str, part: str, context: Context) -> str:
     """
     from nodes.diffusion.folders import TOKENIZERS
 
+    if loader == "taesd":
+        return f"{context.digest(taesd_encoder(path))} {context.digest(path)}"
     if loader != "diffusers":
         return context.digest(path)
     folders = [part, *([TOKENIZERS[part]] if part in TOKENIZERS else [])]

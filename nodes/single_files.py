@@ -10,7 +10,7 @@ from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Choices, Help, node
 from nodegraph.sockets import Clip, Model, Vae
-from nodes.models import reading_model, unreadable
+from nodes.models import content_of, reading_model, unreadable
 
 if TYPE_CHECKING:
     from nodes.diffusion.families import Recognised
@@ -33,6 +33,18 @@ LOADERS = {
     "upscaler": "UpscaleModelLoader",
 }
 FAMILIES = ("sd1", "sd2", "sdxl", "sdxl_refiner")
+#: What messages call the files of a folder.
+NOUNS = {
+    "unet": "UNet",
+    "clip": "text encoder",
+    "loras": "LoRA",
+    "controlnet": "ControlNet",
+    "clip_vision": "CLIP vision model",
+    "style_models": "style model",
+    "gligen": "GLIGEN model",
+    "ipadapter": "IP-Adapter",
+    "upscale_models": "upscaling model",
+}
 SDXL_SCALE, SD_SCALE = 0.13025, 0.18215
 PIXEL_SPACE = "pixel_space"
 
@@ -132,7 +144,7 @@ def lister(kind: str) -> Choices:
         found = roots.find_model(kind, name)
         return found if found is not None and found.is_file() else None
 
-    return Choices(list_files, find, kind=f"{kind} file")
+    return Choices(list_files, find, kind=NOUNS.get(kind, f"{kind} file"), folder=kind)
 
 
 def file_of(kind: str, name: str, context: Context) -> Path:
@@ -240,9 +252,10 @@ def list_vaes(roots: Roots) -> list[str]:
 
 
 def find_vae(name: str, roots: Roots) -> Path | None:
-    """The file of a VAE, or None; of TAESD, that of its decoder."""
+    """The file of a VAE, or None; of TAESD, the folder of its two files, since either may change."""
     if name in TAESD:
-        return roots.find_model("vae_approx", f"{name}_decoder.safetensors")
+        decoder = roots.find_model("vae_approx", f"{name}_decoder.safetensors")
+        return decoder.parent if decoder is not None else None
     found = roots.find_model("vae", name)
     return found if found is not None and found.is_file() else None
 
@@ -252,7 +265,9 @@ TAESD = {"taesd": SD_SCALE, "taesdxl": SDXL_SCALE}
 
 
 @node(category="loaders", display_name="Load VAE")
-def VAELoader(vae_name: Annotated[str, Choices(list_vaes, find_vae, kind="VAE")], context: Context = NO_CONTEXT) -> Vae:
+def VAELoader(
+    vae_name: Annotated[str, Choices(list_vaes, find_vae, kind="VAE", folder="vae")], context: Context = NO_CONTEXT
+) -> Vae:
     """Load a VAE alone, in the original or in diffusers' layout.
 
     `taesd` and `taesdxl` are small stand-ins, if their encoder and decoder lie in `vae_approx`; `pixel_space` leaves
@@ -264,9 +279,9 @@ def VAELoader(vae_name: Annotated[str, Choices(list_vaes, find_vae, kind="VAE")]
     if path is None:
         raise unreadable(f"there is no VAE '{vae_name}'")
     if vae_name in TAESD:
-        encoder = path.with_name(f"{vae_name}_encoder.safetensors")
-        digest = f"{context.digest(encoder)} {context.digest(path)}"
-        return Vae("taesd", str(path), digest, "vae").with_options(latent_scale=TAESD[vae_name])
+        decoder = path / f"{vae_name}_decoder.safetensors"
+        digest = content_of(decoder, "taesd", "vae", context)
+        return Vae("taesd", str(decoder), digest, "vae").with_options(latent_scale=TAESD[vae_name])
     _, found = header_and_kind(path, context)
     if found.kind not in ("vae", "checkpoint"):
         raise refuse(path, found, "a VAE")

@@ -161,7 +161,8 @@ def _check_choice(spec: InputSpec, value: object, lists: ChoiceLists) -> tuple[o
     guess = did_you_mean(str(value)[:200], texts)
     noun = source.kind if isinstance(source, Choices) else "choice"
     if isinstance(source, Choices) and source.path is not None:
-        where = f"there is no such {noun}" if texts else f"no {noun} was found at all"
+        looked = f" in {_places(source, lists.roots)}" if source.folder else ""
+        where = f"there is no such {noun}{looked}" if texts else f"no {noun} was found at all"
         hint = guess or (f"there are: {listing(texts)}" if texts else _folders_hint(source, lists.roots))
     else:
         where, hint = f"it is one of {listing(texts)}", guess
@@ -176,8 +177,12 @@ def _check_choice(spec: InputSpec, value: object, lists: ChoiceLists) -> tuple[o
 
 
 def _folders_hint(choices: Choices, roots: Roots) -> str:
-    folders = roots.input if choices.upload else roots.models
-    return f"put the {choices.kind} below " + " or ".join(str(folder) for folder in folders)
+    return f"put the {choices.kind} below {_places(choices, roots)}"
+
+
+def _places(choices: Choices, roots: Roots) -> str:
+    models = roots.model_folders(choices.folder) if choices.folder else roots.models
+    return " or ".join(str(folder) for folder in (roots.input if choices.upload else models))
 
 
 def article(noun: str) -> str:

@@ -280,9 +280,10 @@ def _embedding(header: Header) -> Recognised | None:
     names = header.tensors
     if set(names) <= {"transformers", "clip_g"} and names:
         return Recognised("embedding", "sdxl", width=0)
-    if "emb_params" in names or (len(names) == 1 and len(next(iter(names.values())).shape) in (1, 2)):
-        shape = next(iter(names.values())).shape if "emb_params" not in names else names["emb_params"].shape
-        return Recognised("embedding", FAMILY_OF_WIDTH.get(shape[-1], "other") if shape else "other", width=shape[-1])
+    alone = next(iter(names.values())).shape if len(names) == 1 else ()
+    shape = header.shape("emb_params") or alone
+    if len(shape) in (1, 2) and (shape[-1] in FAMILY_OF_WIDTH or "emb_params" in names):
+        return Recognised("embedding", FAMILY_OF_WIDTH.get(shape[-1], "other"), width=shape[-1])
     return None
 
 

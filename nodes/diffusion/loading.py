@@ -29,6 +29,7 @@ class Blueprint:
     """How a module is made: its class and configuration, the files that hold its weights, and which of them, renamed.
 
     place: what to call it in messages. prefixes: what stands before the names of its weights in the files.
+    apart: names of weights begin with the number of their file (`0:`), where files use the same names.
     """
 
     place: str
@@ -37,24 +38,30 @@ class Blueprint:
     files: tuple[Path, ...]
     select: Callable[[Weights], Weights]
     prefixes: tuple[str, ...] = ("",)
+    apart: bool = False
 
 
 def load_module(
-    plan: Blueprint, device: torch.device, dtype: torch.dtype, *, allow_pickle: bool = False, rounded: bool = False
+    plan: Blueprint,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    allow_pickle: bool = False,
+    rounding: torch.dtype | None = None,
 ) -> nn.Module:
-    """The module of a blueprint, in evaluation mode. rounded: weights stored in fp32 are rounded to fp16 first.
+    """The module of a blueprint, in evaluation mode. rounding: weights of more bytes are rounded to this format first.
 
     On the CPU, weights that are stored as `dtype` stay in their files, mapped into memory: the files must not be
     written to as long as the module lives (see `files_stamp`). Every weight comes from the files: raises
     UnreadableModel when one is missing or has another shape.
     """
-    from nodes.diffusion.weights import build_hollow, fill, map_files, rounded_to_half
+    from nodes.diffusion.weights import build_hollow, fill, map_files, rounded_to
 
     quiet_libraries()
     try:
         module = build_hollow(lambda: unfilled(plan.class_name, plan.config))
-        weights = plan.select(map_files(plan.files, allow_pickle=allow_pickle))
-        misfits = fill(module, rounded_to_half(weights) if rounded else weights, device, dtype)
+        weights = plan.select(map_files(plan.files, allow_pickle=allow_pickle, apart=plan.apart))
+        misfits = fill(module, rounded_to(weights, rounding) if rounding is not None else weights, device, dtype)
     except UnreadableModel:
         raise
     except Exception as error:

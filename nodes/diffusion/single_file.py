@@ -115,8 +115,10 @@ def _diffusers_unet_config(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, A
 
 def _vae(path: Path, header: Header, place: str) -> Blueprint:
     found, prefix = recognise(header), vae_prefix(header)
-    if prefix is None:
+    if prefix is None and found.layout != "taesd":
         raise UnreadableModel(f"{path} has no VAE: it is {found.words}")
+    if found.layout == "taesd" or prefix is None:
+        return Blueprint(place, "AutoencoderTiny", {}, (path,), lambda weights: weights)
     shapes, noted = _shapes(header, prefix), noted_config(header, "vae")
     if any(name.startswith("encoder.down_blocks.") for name in shapes):
         from nodes.diffusion.ldm_keys import vae_to_ldm

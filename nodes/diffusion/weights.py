@@ -56,21 +56,24 @@ def build_hollow(make: Callable[[], nn.Module]) -> nn.Module:
         return make()
 
 
-def map_files(files: Sequence[Path], *, allow_pickle: bool = False) -> dict[str, Tensor]:
+def map_files(files: Sequence[Path], *, allow_pickle: bool = False, apart: bool = False) -> dict[str, Tensor]:
     """All tensors of weights files, mapped: bytes are read when they are first used.
 
-    Raises SafetensorError, and UnreadableModel for a pickle unless those are allowed.
+    apart: names begin with the number of their file. Raises SafetensorError, and UnreadableModel for a pickle unless
+    those are allowed.
     """
     named: dict[str, Tensor] = {}
-    for file in files:
+    for number, file in enumerate(files):
+        begin = f"{number}:" if apart else ""
         if is_pickle(file):
             if not allow_pickle:
                 raise UnreadableModel(
                     f"{file} is a pickle, whatever its name; it may run code when read and is not used"
                 )
-            named.update(_unpickled(file))
+            found = _unpickled(file)
         else:
-            named.update(load_file(file, device="cpu"))
+            found = load_file(file, device="cpu")
+        named.update({begin + name: tensor for name, tensor in found.items()})
     return named
 
 
@@ -86,9 +89,12 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
     return {str(name): tensor for name, tensor in data.items() if isinstance(tensor, Tensor)}
 
 
-def rounded_to_half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of which those in fp32 are rounded to fp16; others are left as they are."""
-    return {name: tensor.half() if tensor.dtype == torch.float32 else tensor for name, tensor in weights.items()}
+def rounded_to(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights of which those that take more bytes than `dtype` are rounded to it; others are left as they are."""
+    return {
+        name: tensor.to(dtype) if tensor.is_floating_point() and tensor.itemsize > dtype.itemsize else tensor
+        for name, tensor in weights.items()
+    }
 
 
 def header_of(file: Path, *, allow_pickle: bool = False) -> Header:

@@ -53,10 +53,8 @@ def test_a_node_is_as_the_table_tells(name: str):
 
 
 def _wanted(told: Signature) -> dict[str, object]:
-    return {each.name: _told_facts(each) for each in told.inputs} | {
-        "->": told.outputs,
-        "output node": told.output_node,
-    }
+    inputs: dict[str, object] = {each.name: _told_facts(each) for each in told.inputs}
+    return inputs | {"->": told.outputs, "output node": told.output_node}
 
 
 def _told_facts(told: Told) -> tuple[object, ...]:
