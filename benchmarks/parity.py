@@ -1,8 +1,8 @@
 """Numbers beside recorded ones: prompts and latents of a checkpoint, computed here and by ComfyUI 0.3.64.
 
 `python -m benchmarks.parity CHECKPOINT FOLDER`: a checkpoint of Stable Diffusion 1.5's shape, and a folder with what
-was recorded with it: `tokens-public.json` (prompts), `conditioning-public.npz`, `latents-public.npz`, `img2img_input.npz`
-and `embeddings/`. The recorded latents are of 4 steps, seed 42, cfg 7, 128×128.
+was recorded with it: `tokens-public.json` (prompts), `conditioning-public.npz`, `latents-public.npz`,
+`img2img_input.npz` and `embeddings/`. The recorded latents are of 4 steps, seed 42, cfg 7, 128×128.
 """
 
 from __future__ import annotations
