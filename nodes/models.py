@@ -48,19 +48,37 @@ def reading_model(load: Callable[[], T]) -> T:
 
 def module_of(handle: Handle, context: Context) -> nn.Module:
     """The module of a handle on the context's device: a UNet, an autoencoder or a text encoder."""
-    from nodes.diffusion.loading import estimate_bytes, load_part, module_pieces, weights_stamp
+    from nodes.diffusion.loading import estimate_bytes, load_part, module_pieces
 
-    # Small encoders and autoencoders lose more by half precision than they gain.
-    device, dtype = _place(context.device, context.dtype if handle.part == "unet" else "fp32")
+    if handle.patches:
+        from nodes.patching import patched_module
+
+        return patched_module(handle, context)
+    device, dtype = _device_and_dtype(handle, context)
     folder, part = Path(handle.path), handle.part
-    # A mapped module changes with its files.
-    stamp = reading_model(lambda: weights_stamp(folder, part)) if handle.path else ""
     return context.pool.get(
-        f"{handle.weights}/{device}/{dtype}/{stamp}",
+        f"{handle.weights}/{place_of(handle, context)}",
         lambda: unchanged(handle, context, lambda: load_part(folder, part, device, dtype)),
         module_pieces,
         lambda: estimate_bytes(folder, part, dtype),
     )
+
+
+def place_of(handle: Handle, context: Context) -> str:
+    """What names a handle's module in the pool beside its recipe: device, number format, the times of its files.
+
+    A mapped module changes with its files.
+    """
+    from nodes.diffusion.loading import weights_stamp
+
+    device, dtype = _device_and_dtype(handle, context)
+    stamp = reading_model(lambda: weights_stamp(Path(handle.path), handle.part)) if handle.path else ""
+    return f"{device}/{dtype}/{stamp}"
+
+
+def _device_and_dtype(handle: Handle, context: Context) -> tuple[torch.device, torch.dtype]:
+    # Small encoders and autoencoders lose more by half precision than they gain.
+    return _place(context.device, context.dtype if handle.part == "unet" else "fp32")
 
 
 def content_of(folder: Path, part: str, context: Context) -> str:
