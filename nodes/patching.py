@@ -108,12 +108,16 @@ def lora_change(patch: Patch, handle: Handle, module: nn.Module, context: Contex
     if strength == 0:
         return _nothing()
     lora = lora_file(patch, context)
-    addressee = cast("Addressee", "unet" if handle.part == "unet" else str(handle.option("lora_keys", "te")))
-    laid = reading_model(lambda: lay(lora, module, addressee, strength))
+    laid = reading_model(lambda: lay(lora, module, addressee_of(handle), strength))
     if laid.unmatched:
         first = ", ".join(laid.unmatched[:SHOWN])
         context.warn(f"{lora.name}: {len(laid.unmatched)} keys match no layer of the model: {first}")
     return laid.change
+
+
+def addressee_of(handle: Handle) -> Addressee:
+    """Which keys of a LoRA file are for a model: the UNet's, or those of a text encoder by its option `lora_keys`."""
+    return cast("Addressee", "unet" if handle.part == "unet" else str(handle.option("lora_keys", "te")))
 
 
 def lora_file(patch: Patch, context: Context) -> LoraFile:

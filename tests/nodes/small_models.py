@@ -65,9 +65,14 @@ def unet(structure: str = "sd1", seed: int = 0, **changes: Any) -> UNet2DConditi
 
 
 def vae(levels: int = 4, layers: int = 2, seed: int = 0) -> AutoencoderKL:
-    down, up = ("DownEncoderBlock2D",) * levels, ("UpDecoderBlock2D",) * levels
-    channels = (4, 8, 8, 8, 8)[:levels]
-    return _seeded(lambda: AutoencoderKL(3, 3, down, up, channels, layers, norm_num_groups=2), seed)
+    config: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "block_out_channels": (4, 8, 8, 8, 8)[:levels],
+        "layers_per_block": layers,
+        "norm_num_groups": 2,
+    }
+    return _seeded(lambda: AutoencoderKL(**config), seed)
 
 
 def text_config() -> CLIPTextConfig:

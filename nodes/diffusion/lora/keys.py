@@ -83,6 +83,13 @@ def _plain_layer(layer: str) -> str:
     return _OLD_TEXT.sub(lambda match: f".self_attn.{match[1]}_proj", layer)
 
 
+def kohya_name(layer: str, addressee: Addressee) -> str:
+    """What a layer of a model is called in files that are written here: as most programs know it."""
+    short = layer.removeprefix("text_model.")
+    inside = addressee != "unet" and not short.startswith("text_projection")
+    return f"lora_{addressee}_{'text_model_' if inside else ''}{short}".replace(".", "_")
+
+
 def holds_lora(keys: Iterable[str]) -> bool:
     """Whether any of a file's keys is one of a LoRA; a bare `….weight`, which any model has, is none."""
     roles = (split_key(key) for key in keys)
