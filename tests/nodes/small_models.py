@@ -60,7 +60,9 @@ UNETS: dict[str, dict[str, Any]] = {
 
 
 def unet(structure: str = "sd1", seed: int = 0, **changes: Any) -> UNet2DConditionModel:
-    config = {"norm_num_groups": 4, "cross_attention_dim": 8, "attention_head_dim": 4} | UNETS[structure] | changes
+    config: dict[str, Any] = (
+        {"norm_num_groups": 4, "cross_attention_dim": 8, "attention_head_dim": 4} | UNETS[structure] | changes
+    )
     return _seeded(lambda: UNet2DConditionModel(**config), seed)
 
 
