@@ -20,7 +20,7 @@ from nodegraph.context import Context, Roots
 from nodegraph.files import FileDigests
 from nodegraph.sockets import Clip, Handle, Model
 from nodes.loras import LoraLoader
-from nodes.models import module_of, place_of
+from nodes.models import module_of, pool_key
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -81,7 +81,7 @@ def keep(handle: Handle, module: nn.Module, context: Context) -> None:
     """Have a context's pool hold a module as that of a recipe."""
     from nodes.diffusion.loading import module_pieces
 
-    context.pool.get(f"{handle.weights}/{place_of(handle, context)}", lambda: module, module_pieces)
+    context.pool.get(pool_key(handle, context), lambda: module, module_pieces)
 
 
 def main(small: bool = False) -> None:

@@ -57,23 +57,23 @@ def module_of(handle: Handle, context: Context) -> nn.Module:
     device, dtype = _device_and_dtype(handle, context)
     folder, part = Path(handle.path), handle.part
     return context.pool.get(
-        f"{handle.weights}/{place_of(handle, context)}",
+        pool_key(handle, context),
         lambda: unchanged(handle, context, lambda: load_part(folder, part, device, dtype)),
         module_pieces,
         lambda: estimate_bytes(folder, part, dtype),
     )
 
 
-def place_of(handle: Handle, context: Context) -> str:
-    """What names a handle's module in the pool beside its recipe: device, number format, the times of its files.
+def pool_key(handle: Handle, context: Context) -> str:
+    """What a handle's module without patches is called in the pool: all that its weights and their place depend on.
 
-    A mapped module changes with its files.
+    The times of its files belong to that: a mapped module changes with its files.
     """
     from nodes.diffusion.loading import weights_stamp
 
     device, dtype = _device_and_dtype(handle, context)
     stamp = reading_model(lambda: weights_stamp(Path(handle.path), handle.part)) if handle.path else ""
-    return f"{device}/{dtype}/{stamp}"
+    return f"{handle.unpatched().weights}/{device}/{dtype}/{stamp}"
 
 
 def _device_and_dtype(handle: Handle, context: Context) -> tuple[torch.device, torch.dtype]:

@@ -15,7 +15,7 @@ from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.sockets import Handle
 from nodegraph.sockets.handles import Patch
-from nodes.models import module_of, place_of, reading_model
+from nodes.models import module_of, pool_key, reading_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +47,7 @@ def patched_module(handle: Handle, context: Context) -> nn.Module:
         return base, [_realiser(patch)(patch, handle, base, context) for patch in own]
 
     return context.pool.get(
-        f"{handle.weights}/{handle.option('lora_keys', 'te')}/{_places(handle, context)}",
+        f"{handle.weights}/{handle.option('lora_keys', 'te')}/{_sources(handle, context)}",
         lambda: apply_changes(*prepared(), context.check_cancelled),
         module_pieces,
         lambda: changed_bytes(*prepared()),
@@ -64,8 +64,8 @@ def _split(handle: Handle) -> tuple[Handle, tuple[Patch, ...]]:
     return replace(handle, patches=handle.patches[:start]), handle.patches[start:]
 
 
-def _places(handle: Handle, context: Context) -> str:
-    """Where the module and all that its patches bring are, and when their files were last written to."""
+def _sources(handle: Handle, context: Context) -> str:
+    """What the module and all that its patches bring are called in the pool, and when their files were written to."""
     found: dict[str, str] = {}
     waiting: list[Handle] = [handle]
     while waiting:
@@ -73,7 +73,7 @@ def _places(handle: Handle, context: Context) -> str:
         if recipe.weights in found:
             continue
         files = [_stamp(patch) for patch in recipe.patches if patch.path]
-        found[recipe.weights] = "+".join([place_of(recipe.unpatched(), context), *files])
+        found[recipe.weights] = "+".join([pool_key(recipe, context), *files])
         waiting += [patch.payload for patch in recipe.patches if isinstance(patch.payload, Handle)]
     return "/".join(found[weights] for weights in sorted(found))
 
