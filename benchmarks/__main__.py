@@ -1,4 +1,4 @@
-"""`python -m benchmarks [executor|store|yaml_load|sampling …] [--small]`: measure, and print a table each."""
+"""`python -m benchmarks [executor|store|yaml_load|sampling|lora …] [--small]`: measure, and print a table each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Sequence
 
-BENCHMARKS = ("executor", "store", "yaml_load", "sampling")
+BENCHMARKS = ("executor", "store", "yaml_load", "sampling", "lora")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

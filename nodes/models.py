@@ -69,33 +69,45 @@ def module_of(handle: Handle, context: Context) -> nn.Module:
 
     It is shared: nobody may write to it.
     """
-    return base_module(handle.unpatched(), context)
+    from nodes.diffusion.loading import estimate_bytes, load_module, module_pieces
 
+    if handle.patches:
+        from nodes.patching import patched_module
 
-def base_module(handle: Handle, context: Context) -> nn.Module:
-    """The module as its file holds it."""
-    from nodes.diffusion.loading import estimate_bytes, files_stamp, load_module, module_pieces
-
+        return patched_module(handle, context)
     device, dtype = place_of(handle, context)
     if handle.loader == "pixel_space":
         from nodes.diffusion.small_vae import PixelSpace
 
         return PixelSpace().to(device)
-    if not handle.path:  # of whoever fills the pool by other means
-        return context.pool.get(handle.weights, _nothing_to_load, module_pieces)
+    key = pool_key(handle, context)
+    if not handle.path:
+        return context.pool.get(key, _nothing_to_load, module_pieces)
     plan = blueprint_of(handle, context)
-    stamp = reading_model(lambda: files_stamp(plan.files))  # a mapped module changes with its files
-    rounding = _rounding(handle)
 
     def load() -> nn.Module:
-        return load_module(plan, device, dtype, allow_pickle=context.allow_pickle, rounding=rounding)
+        return load_module(plan, device, dtype, allow_pickle=context.allow_pickle, rounding=_rounding(handle))
 
     return context.pool.get(
-        f"{handle.weights}/{device}/{dtype}/{rounding}/{stamp}",
+        key,
         lambda: unchanged(handle, context, load),
         module_pieces,
         lambda: estimate_bytes(plan.files, plan.prefixes, dtype),
     )
+
+
+def pool_key(handle: Handle, context: Context) -> str:
+    """What a handle's module without patches is called in the pool: all that its weights and their place depend on.
+
+    The times of its files belong to that: a mapped module changes with its files. A handle without a file is that of
+    whoever fills the pool by other means.
+    """
+    from nodes.diffusion.loading import files_stamp
+
+    device, dtype = place_of(handle, context)
+    plain = handle.unpatched()
+    stamp = reading_model(lambda: files_stamp(blueprint_of(plain, context).files)) if handle.path else ""
+    return f"{plain.weights}/{device}/{dtype}/{_rounding(handle)}/{stamp}"
 
 
 def _rounding(handle: Handle) -> torch.dtype | None:
@@ -185,16 +197,23 @@ def place_of(handle: Handle, context: Context) -> tuple[torch.device, torch.dtyp
 
 def tokenizer_of(clip: Clip, context: Context) -> Any:
     """The tokenizer of a text encoder."""
+    from nodes.diffusion.configs import METADATA
     from nodes.diffusion.folders import load_tokenizer
-    from nodes.diffusion.text_encoders import clip_tokenizer
+    from nodes.diffusion.text_encoders import clip_tokenizer, noted_tokenizer
+    from nodes.diffusion.weights import header_of
 
     def size(tokenizer: Any) -> int:
         return 50 * len(tokenizer)
 
     if clip.loader != "diffusers":
-        return context.pool.get("CLIP's tokenizer", clip_tokenizer, size)
+        header = reading_model(lambda: header_of(Path(clip.path), allow_pickle=context.allow_pickle))
+        noted = header.metadata.get(METADATA["tokenizer"])
+        if noted is None:
+            return context.pool.get("CLIP's tokenizer", clip_tokenizer, size)
+        key = f"{clip.unpatched().weights}/tokenizer"
+        return context.pool.get(key, lambda: reading_model(lambda: noted_tokenizer(noted)), size)
     return context.pool.get(
-        f"{clip.weights}/tokenizer",
+        f"{clip.unpatched().weights}/tokenizer",
         lambda: unchanged(clip, context, lambda: load_tokenizer(Path(clip.path), clip.part)),
         size,
     )

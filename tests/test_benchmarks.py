@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import executor, sampling
+from benchmarks import executor, lora, sampling
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -25,6 +25,11 @@ def test_the_yaml_that_is_read_is_a_workflow():
 def test_the_sampler_is_compared_with_a_loop_that_gives_the_same_picture(capsys: pytest.CaptureFixture[str]):
     sampling.main(small=True)  # fails if the two pictures differ
     assert "KSampler" in capsys.readouterr().out
+
+
+def test_a_lora_is_compared_with_a_merge_that_gives_the_same_weights(capsys: pytest.CaptureFixture[str]):
+    lora.main(small=True)  # fails if the two merges differ
+    assert "another strength" in capsys.readouterr().out
 
 
 def test_a_benchmark_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]):

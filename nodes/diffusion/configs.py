@@ -22,8 +22,8 @@ METADATA = {
     "unet": "nodegraph.unet_config",
     "vae": "nodegraph.vae_config",
     "text_encoder": "nodegraph.text_encoder_config",
+    "text_encoder_2": "nodegraph.text_encoder_2_config",
     "tokenizer": "nodegraph.tokenizer",
-    "schedule": "nodegraph.schedule",
 }
 HEAD_WIDTH = 64  # of attention heads in SD 2, SDXL and CLIP
 SD1_HEADS = 8

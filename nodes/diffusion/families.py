@@ -282,8 +282,9 @@ def _embedding(header: Header) -> Recognised | None:
         return Recognised("embedding", "sdxl", width=0)
     alone = next(iter(names.values())).shape if len(names) == 1 else ()
     shape = header.shape("emb_params") or alone
-    if shape and len(shape) < 3 and (shape[-1] in FAMILY_OF_WIDTH or "emb_params" in names):
-        return Recognised("embedding", FAMILY_OF_WIDTH.get(shape[-1], "other"), width=shape[-1])
+    width = [0, *shape][-1]
+    if len(shape) in (1, 2) and (width in FAMILY_OF_WIDTH or "emb_params" in names):
+        return Recognised("embedding", FAMILY_OF_WIDTH.get(width, "other"), width=width)
     return None
 
 

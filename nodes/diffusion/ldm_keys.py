@@ -12,9 +12,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: What a single-file checkpoint puts before the names of a part's weights, by part and layout.
 PREFIXES = {
@@ -275,6 +276,25 @@ def open_clip_name(name: str) -> str | None:
     return None if match is None or inner is None else f"encoder.layers.{match[1]}.{inner}"
 
 
+def open_clip_layer_names(layers: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """open_clip's name of a layer → transformers' names (without `text_model.`): `attn.in_proj` is three layers."""
+    layers = list(layers)
+    inner = {new: old for old, new in _OPEN_CLIP_LAYER.items()}
+    names: dict[str, tuple[str, ...]] = {}
+    for layer in layers:
+        match = re.fullmatch(r"encoder\.layers\.(\d{1,4})\.(.+)", layer)
+        if match and match[2] in inner:
+            names[f"transformer.resblocks.{match[1]}.{inner[match[2]]}"] = (layer,)
+        elif match and match[2] == "self_attn.q_proj":
+            joint = tuple(layer.replace("q_proj", part) for part in _PROJECTIONS)
+            names[f"transformer.resblocks.{match[1]}.attn.in_proj"] = joint
+        elif layer == "embeddings.token_embedding":
+            names["token_embedding"] = (layer,)
+        elif layer == "final_layer_norm":
+            names["ln_final"] = (layer,)
+    return names
+
+
 def text_from_open_clip(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """open_clip's text encoder as transformers names and keeps it, without `text_model.`; views, no copies.
 
@@ -298,6 +318,8 @@ def text_from_open_clip(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def text_to_open_clip(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The reverse of `text_from_open_clip`, contiguous; names may begin with `text_model.`."""
+    import torch  # here, so that loaders can read names without it
+
     ends = {new: old for old, new in _OPEN_CLIP_ENDS.items()}
     layer = {new: old for old, new in _OPEN_CLIP_LAYER.items()}
     plain = {name.removeprefix("text_model."): tensor for name, tensor in weights.items()}

@@ -64,7 +64,7 @@ def blueprint(path: Path, header: Header, part: str) -> Blueprint:
     number = 1 if part == "text_encoder_2" else 0
     if number >= len(texts):
         raise UnreadableModel(f"{path} has no text encoder{' of that number' if number else ''}")
-    return _text(path, header, texts[number], place)
+    return _text(path, header, texts[number], place, part)
 
 
 def _below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -135,8 +135,8 @@ def _vae(path: Path, header: Header, place: str) -> Blueprint:
     return Blueprint(place, "AutoencoderKL", noted or vae_config(shapes), (path,), select, (prefix,))
 
 
-def _text(path: Path, header: Header, text: TextPart, place: str) -> Blueprint:
-    shapes, noted = _shapes(header, text.prefix), noted_config(header, "text_encoder")
+def _text(path: Path, header: Header, text: TextPart, place: str, part: str) -> Blueprint:
+    shapes, noted = _shapes(header, text.prefix), noted_config(header, part)
     if text.layout == "open_clip":
         named = {new: shape for name, shape in shapes.items() if (new := open_clip_name(name)) is not None}
         layers = [name for name in shapes if name.endswith(".mlp.c_fc.weight")]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import gzip
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nodes.diffusion.headers import UnreadableModel
+
 VOCABULARY = Path(__file__).parent / "data" / "clip_bpe.txt.gz"
+CLIP_WORDS = 49408
 MERGES = 49152 - 256 - 2  # of the file's lines, which has more than CLIP uses
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -61,14 +65,29 @@ def clip_vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return {token: number for number, token in enumerate(tokens)}, merges
 
 
-def clip_tokenizer() -> Any:
-    """CLIP's tokenizer, as all families of Stable Diffusion use it."""
+def noted_tokenizer(text: str) -> Any:
+    """The tokenizer that a file's writer noted in its metadata, as the library `tokenizers` writes it.
+
+    Raises UnreadableModel.
+    """
+    try:
+        model = json.loads(text)["model"]
+        vocabulary = {str(word): int(number) for word, number in model["vocab"].items()}
+        merges = [(str(left), str(right)) for left, right in model["merges"]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UnreadableModel("the tokenizer in the file's metadata makes no sense") from error
+    return clip_tokenizer(vocabulary, merges)
+
+
+def clip_tokenizer(vocabulary: dict[str, int] | None = None, merges: list[tuple[str, str]] | None = None) -> Any:
+    """CLIP's tokenizer, as all families of Stable Diffusion use it; or one like it with other words."""
     from transformers import CLIPTokenizer
 
     from nodes.diffusion.loading import quiet_libraries
 
     quiet_libraries()
-    vocabulary, merges = clip_vocabulary()
+    if vocabulary is None:
+        vocabulary, merges = clip_vocabulary()
     make: Any = CLIPTokenizer  # which takes pairs, although it says otherwise
     return make(
         vocab=vocabulary,

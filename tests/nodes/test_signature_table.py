@@ -28,6 +28,10 @@ MISSING: dict[str, str] = dict.fromkeys(
 #: (node, input or output) → why it differs from the table on purpose.
 DIFFERENT: dict[tuple[str, str], str] = {
     ("SaveImage", "filename_prefix"): "pictures are named after nodegraph",
+    **dict.fromkeys(
+        [(name, "filename_prefix") for name in ("CheckpointSave", "CLIPSave", "LoraSave", "ModelSave", "VAESave")],
+        "files are named after nodegraph",
+    ),
 }
 
 

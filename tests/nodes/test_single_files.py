@@ -20,7 +20,7 @@ from nodes.diffusion.headers import read_header
 from nodes.models import module_of
 from nodes.single_files import CLIPLoader, DualCLIPLoader, UNETLoader, VAELoader, list_vaes
 from tests.helpers import context_in, problem
-from tests.nodes.small_models import (
+from tests.nodes.checkpoint_files import (
     FAMILIES,
     Made,
     make_checkpoint,

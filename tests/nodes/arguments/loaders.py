@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.helpers import copy_of_tiny
 from tests.nodes.arguments import Arguments
+from tests.nodes.checkpoint_files import make_checkpoint, make_text, make_unet, make_vae, save, text_weights
 from tests.nodes.conftest import Tiny
-from tests.nodes.small_models import make_checkpoint, make_text, make_unet, make_vae, save, text_weights
 
 
 def models(tiny: Tiny) -> Path:
