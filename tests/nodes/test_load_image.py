@@ -53,7 +53,7 @@ def test_common_formats_load_as_rgb_between_0_and_1(folder: Path, context: Conte
     picture, mask = LoadImage(f"a.{suffix}", context)
     assert picture.shape == (1, 8, 12, 3)
     assert picture.dtype == mask.dtype == torch.float32
-    assert torch.equal(mask, torch.zeros(1, 8, 12))
+    assert torch.equal(mask, torch.zeros(1, 64, 64))  # nothing is transparent
     torch.testing.assert_close(picture[0, 4, 1], torch.tensor([1.0, 0.0, 0.0]), atol=0.06, rtol=0)
     torch.testing.assert_close(picture[0, 4, 10], torch.tensor([0.0, 0.0, 1.0]), atol=0.06, rtol=0)
 
@@ -110,7 +110,7 @@ def test_other_colour_modes_become_rgb(folder: Path, context: Context, mode: str
 def test_a_camera_held_sideways_gives_an_upright_picture(folder: Path, context: Context) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90° clockwise
-    two_colours().save(folder / "a.png", exif=exif)
+    two_colours("RGBA").save(folder / "a.png", exif=exif)
     picture, mask = LoadImage("a.png", context)
     assert picture.shape == (1, 12, 8, 3)
     assert mask.shape == (1, 12, 8)
@@ -130,7 +130,7 @@ def test_the_frames_of_an_animation_are_a_batch(folder: Path, context: Context, 
     frames[0].save(folder / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
     picture, mask = LoadImage(f"a.{suffix}", context)
     assert picture.shape == (3, 4, 6, 3)
-    assert mask.shape == (3, 4, 6)
+    assert torch.equal(mask, torch.zeros(3, 64, 64))
     assert picture[:, 2, 3].round().tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
 

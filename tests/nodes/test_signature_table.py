@@ -28,6 +28,8 @@ MISSING: dict[str, str] = dict.fromkeys(
 #: (node, input or output) → why it differs from the table on purpose.
 DIFFERENT: dict[tuple[str, str], str] = {
     ("SaveImage", "filename_prefix"): "pictures are named after nodegraph",
+    ("SaveAnimatedPNG", "filename_prefix"): "pictures are named after nodegraph",
+    ("SaveAnimatedWEBP", "filename_prefix"): "pictures are named after nodegraph",
 }
 
 
