@@ -90,8 +90,9 @@ class Esrgan(nn.Module):
         height, width = pictures.shape[-2:]
         fold = self.shape.unshuffle
         if fold > 1:
-            pictures = functional.pad(pictures, (0, -width % fold, 0, -height % fold), mode="replicate")
-            pictures = functional.pixel_unshuffle(pictures, fold)
+            more = (-width % fold, -height % fold)
+            mode = "reflect" if more[0] < width and more[1] < height else "replicate"
+            pictures = functional.pixel_unshuffle(functional.pad(pictures, (0, more[0], 0, more[1]), mode=mode), fold)
         x = self.conv_first(pictures)
         x = x + self.conv_body(self.body(x))
         for i in range(self.shape.doublings):
