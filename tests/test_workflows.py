@@ -18,6 +18,7 @@ from nodegraph.workflow.schema import json_schema
 
 #: How many pictures each workflow draws, of what size.
 PICTURES = {
+    "compose": [(260, 128)],
     "hello": [(128, 128)],
     "hires-two-pass": [(192, 192)] * 2,
     "image-to-image": [(128, 128)],

@@ -56,7 +56,7 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     except UnidentifiedImageError as error:
         raise UnusablePicture(f"{path.name} is not a picture of a known format") from error
     except Image.DecompressionBombError as error:
-        raise UnusablePicture(f"{path.name} is too large: {error}") from error
+        raise UnusablePicture(f"{path.name} is too large: it has more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # Pillow's decoders let all kinds of errors through
         raise UnusablePicture(f"{path.name} is damaged or cut short ({error})") from error
     first = frames[0][0].shape

@@ -46,6 +46,4 @@ PICTURES = st.builds(
     batch=st.integers(1, 3),
     seed=st.integers(0, 2**32 - 1),
 )
-MASKS = st.builds(
-    mask, st.integers(1, 7), st.integers(1, 7), batch=st.integers(1, 3), seed=st.integers(0, 2**32 - 1)
-)
+MASKS = st.builds(mask, st.integers(1, 7), st.integers(1, 7), batch=st.integers(1, 3), seed=st.integers(0, 2**32 - 1))

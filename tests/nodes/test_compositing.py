@@ -169,13 +169,15 @@ def test_where_nothing_lies_over_something_that_stays() -> None:
     for mode in ("DARKEN", "LIGHTEN", "SCREEN", "OVERLAY", "SRC_OVER", "DST_OVER", "XOR", "ADD"):
         colours, alpha = PorterDuffImageComposite(picture(seed=1, batch=1), solid(1), below, solid(0), mode)  # pyright: ignore[reportArgumentType]
         torch.testing.assert_close(colours, below)
-        assert not alpha.any()
+        assert alpha.max() < 1e-6
 
 
 # --- side by side
 
 
-@pytest.mark.parametrize(("direction", "shape"), [("right", (6, 21)), ("left", (6, 21)), ("down", (14, 9)), ("up", (14, 9))])
+@pytest.mark.parametrize(
+    ("direction", "shape"), [("right", (6, 21)), ("left", (6, 21)), ("down", (14, 9)), ("up", (14, 9))]
+)
 def test_the_second_picture_goes_to_a_side_of_the_first_and_is_fitted(direction: Any, shape: tuple[int, int]) -> None:
     second = picture_of(6, 12, RED) if direction in ("right", "left") else picture_of(8, 9, RED)
     both = ImageStitch(picture(), direction, True, 0, "white", second)

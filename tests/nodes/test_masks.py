@@ -152,7 +152,9 @@ def test_a_mask_of_one_colour_and_no_other() -> None:
     image = torch.cat([picture_of(1, 1, tuple(level / 255 for level in colour)) for colour in colours], dim=2)
     assert ImageColorToMask(Image(image), 0xFF8000).tolist() == [[[1, 0, 0, 0]]]
     assert ImageColorToMask(Image(image)).tolist() == [[[0, 0, 1, 0]]]
-    assert ImageColorToMask(Image(torch.cat([image, torch.zeros(1, 1, 4, 1)], -1)), 0xFF8001).tolist() == [[[0, 0, 0, 1]]]
+    assert ImageColorToMask(Image(torch.cat([image, torch.zeros(1, 1, 4, 1)], -1)), 0xFF8001).tolist() == [
+        [[0, 0, 0, 1]]
+    ]
 
 
 def test_every_colour_of_a_file_can_be_found() -> None:

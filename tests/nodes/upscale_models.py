@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def compact(scale: int = 2, *, channels: int = 3, features: int = 6, convolution
     weights: Weights = {}
     draw = _drawer(1)
     sizes = [channels, *[features] * (convolutions + 1), channels * scale**2]
-    for i, (inner, out) in enumerate(zip(sizes, sizes[1:])):
+    for i, (inner, out) in enumerate(itertools.pairwise(sizes)):
         draw(weights, f"body.{2 * i}", out, inner)
         if i <= convolutions:
             weights[f"body.{2 * i + 1}.weight"] = torch.full((features,), 0.2)
