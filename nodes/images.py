@@ -106,7 +106,13 @@ def SaveAnimatedWEBP(
     context: Context = NO_CONTEXT,
 ) -> Saved:
     """Save a batch of pictures as an animated WebP in the output folder, with the workflow in its EXIF data."""
-    from nodes.diffusion.animations import WEBP_EFFORT, webp_bytes
+    from nodes.diffusion.animations import WEBP_EFFORT, WEBP_SIDE, webp_bytes
+
+    if max(images.shape[1:3]) > WEBP_SIDE:
+        message = f"a WebP is at most {WEBP_SIDE:,} pixels wide and high, not {images.shape[2]} × {images.shape[1]}"
+        raise ProblemError(
+            Problem("bad_value", message, input="images", hint="make the pictures smaller, or use SaveAnimatedPNG")
+        )
 
     def encode(frames: list[PIL.Image.Image], texts: Mapping[str, str]) -> bytes:
         return webp_bytes(frames, texts, fps=fps, lossless=lossless, quality=quality, effort=WEBP_EFFORT[method])

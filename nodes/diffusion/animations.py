@@ -12,6 +12,7 @@ from nodes.diffusion.pictures import png_bytes, without_halves
 
 # How hard the WebP encoder tries; 4 is its own default.
 WEBP_EFFORT = {"default": 4, "fastest": 0, "slowest": 6}
+WEBP_SIDE = 16383  # pixels
 # EXIF tags that programs look for a workflow in: the prompt, and counting down from there all other texts.
 PROMPT_TAG = 0x0110
 

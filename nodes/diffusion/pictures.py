@@ -93,10 +93,11 @@ def _read_frame(frame: Image.Image) -> tuple[Tensor, Tensor | None]:
     if frame.mode.startswith("I"):  # 16 bits a channel
         levels = np.asarray(frame, dtype=np.float32) / 65535
         return torch.from_numpy(levels).clamp(0, 1)[..., None].expand(-1, -1, 3).contiguous(), None
-    if "A" not in frame.getbands() and "transparency" not in frame.info:
-        return torch.from_numpy(np.asarray(frame.convert("RGB"), dtype=np.float32) / 255), None
-    rgba = torch.from_numpy(np.asarray(frame.convert("RGBA"), dtype=np.float32) / 255)
-    return rgba[..., :3].contiguous(), 1 - rgba[..., 3]
+    transparent = "A" in frame.getbands() or "transparency" in frame.info
+    levels = np.array(frame.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
+    levels /= 255  # in place: a picture may be large
+    picture = torch.from_numpy(levels)
+    return (picture[..., :3].contiguous(), 1 - picture[..., 3]) if transparent else (picture, None)
 
 
 def to_image(picture: Tensor) -> Image.Image:

@@ -98,6 +98,14 @@ def test_what_cannot_be_saved_is_told(context: Context, suffix: str) -> None:
     assert not context.roots.output.exists()
 
 
+def test_a_webp_that_would_be_too_wide_is_told(context: Context) -> None:
+    found = problem(lambda: SaveAnimatedWEBP(picture(1, 16384), "a", context=context))
+    assert (found.code, found.input) == ("bad_value", "images")
+    assert "16,383" in found.message
+    assert found.hint and "SaveAnimatedPNG" in found.hint
+    assert len(SaveAnimatedPNG(picture(1, 16384), "a", context=context).files) == 1
+
+
 @pytest.mark.parametrize("suffix", SAVERS)
 def test_a_cancelled_run_leaves_no_file(context: Context, suffix: str) -> None:
     token = CancelToken()

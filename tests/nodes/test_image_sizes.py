@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from nodes import image_sizes
+from nodegraph.sockets import Image
 from nodes.image_sizes import (
     GetImageSize,
     ImageCrop,
@@ -60,7 +60,7 @@ def test_a_part_is_cut_out_and_what_is_outside_is_left_out() -> None:
 
 @given(PICTURES, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 9))
 def test_cropping_takes_back_what_padding_added(
-    image: torch.Tensor, left: int, top: int, right: int, bottom: int, feathering: int
+    image: Image, left: int, top: int, right: int, bottom: int, feathering: int
 ) -> None:
     padded, mask = ImagePadForOutpaint(image, left, top, right, bottom, feathering)
     height, width = image.shape[1:3]
@@ -137,11 +137,10 @@ def test_pictures_are_mirrored(method: Any, transpose: PillowImage.Transpose) ->
 
 
 @given(PICTURES)
-def test_turns_and_flips_undo_each_other(image: torch.Tensor) -> None:
-    given_image = cast("image_sizes.Image", image)
+def test_turns_and_flips_undo_each_other(image: Image) -> None:
     for back, turn in zip(("none", *reversed(TURNS[1:])), TURNS, strict=True):
-        assert torch.equal(ImageRotate(ImageRotate(given_image, turn), back), image)
+        assert torch.equal(ImageRotate(ImageRotate(image, turn), back), image)
     for method in (X_AXIS, Y_AXIS):
-        assert torch.equal(ImageFlip(ImageFlip(given_image, method), method), image)
-    both = ImageFlip(ImageFlip(given_image, X_AXIS), Y_AXIS)
-    assert torch.equal(both, ImageRotate(given_image, "180 degrees"))
+        assert torch.equal(ImageFlip(ImageFlip(image, method), method), image)
+    both = ImageFlip(ImageFlip(image, X_AXIS), Y_AXIS)
+    assert torch.equal(both, ImageRotate(image, "180 degrees"))
