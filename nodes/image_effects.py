@@ -86,11 +86,18 @@ def ImageQuantize(
     image: Image,
     colors: Annotated[int, Range(1, 256, step=1)] = 256,
     dither: Literal["none", "floyd-steinberg", "bayer-2", "bayer-4", "bayer-8", "bayer-16"] = "none",
+    context: Context = NO_CONTEXT,
 ) -> Image:
     """Reduce each picture to a few colours of its own, in plain areas or dithered."""
+    import torch
+
     from nodes.diffusion.effects import quantize
 
-    return Image(quantize(image, colors, dither))
+    results: list[torch.Tensor] = []
+    for i, picture in enumerate(image.split(1)):
+        context.progress(i, len(image))
+        results.append(quantize(picture, colors, dither))
+    return Image(torch.cat(results))
 
 
 @node(category="image/postprocessing", display_name="Image Morphology", numeric=False)

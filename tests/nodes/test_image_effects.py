@@ -207,8 +207,9 @@ def test_a_soft_step_is_an_edge_only_below_a_low_threshold() -> None:
     assert Canny(Image(image), 0.1, 0.3).any()
 
 
-def test_looking_for_edges_can_be_stopped(context: Context) -> None:
+@pytest.mark.parametrize("node", [Canny, ImageQuantize])
+def test_long_work_can_be_stopped(context: Context, node: Any) -> None:
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
-        Canny(picture(), context=replace(context, token=token))
+        node(picture(), context=replace(context, token=token))
