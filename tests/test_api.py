@@ -16,7 +16,8 @@ from nodegraph.execution import events
 from nodegraph.node import Range, node
 from nodegraph.registry import load_registry
 from nodegraph.sockets import Saved
-from nodes.images import ImageScale, LoadImage
+from nodes.image_sizes import ImageScale
+from nodes.images import LoadImage
 from nodes.latents import EmptyLatentImage, LatentUpscale
 
 

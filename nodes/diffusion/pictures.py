@@ -1,4 +1,4 @@
-"""Picture files: reading them into tensors within bounds, and writing PNGs that never replace anything."""
+"""Picture files: reading them into tensors within bounds, and writing files that never replace anything."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 MAX_PIXELS = 100_000_000
+MAX_FRAMES = 4096
+NO_MASK = 64  # sides of the mask of a picture in which nothing is transparent
 # What may be read: Pillow knows more, of which some start programs (EPS) and most are untried.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -38,8 +41,10 @@ class UnusablePicture(ValueError):
 def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     """(IMAGE [B, H, W, 3], MASK [B, H, W]) of a picture file, turned upright by its EXIF orientation.
 
-    The mask is 1 where the picture is transparent. Frames of an animation are a batch. Raises UnusablePicture for
-    files that are damaged, of an unknown format, or larger than MAX_PIXELS, all frames together.
+    The mask is 1 where the picture is transparent; where nothing can be, it is a small one of zeros [B, 64, 64], which
+    nodes stretch over the picture as they need it. Frames of an animation are a batch, those of another size than the
+    first left out. Raises UnusablePicture for files that are damaged, of an unknown format, or larger than MAX_PIXELS,
+    all frames together.
     """
     try:
         with warnings.catch_warnings():
@@ -51,37 +56,48 @@ def read_picture(path: Path) -> tuple[Tensor, Tensor]:
     except UnidentifiedImageError as error:
         raise UnusablePicture(f"{path.name} is not a picture of a known format") from error
     except Image.DecompressionBombError as error:
-        raise UnusablePicture(f"{path.name} is too large: {error}") from error
+        raise UnusablePicture(f"{path.name} is too large: it has more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # Pillow's decoders let all kinds of errors through
         raise UnusablePicture(f"{path.name} is damaged or cut short ({error})") from error
     first = frames[0][0].shape
     same = [frame for frame in frames if frame[0].shape == first]
-    return torch.stack([picture for picture, _ in same]), torch.stack([mask for _, mask in same])
+    masks = [mask for _, mask in same]
+    if all(mask is None for mask in masks):
+        return _batch([picture for picture, _ in same]), torch.zeros(len(same), NO_MASK, NO_MASK)
+    whole = [torch.zeros(first[:2]) if mask is None else mask for mask in masks]
+    return _batch([picture for picture, _ in same]), _batch(whole)
+
+
+def _batch(items: list[Tensor]) -> Tensor:
+    """Items as a batch; a single one is not copied, since it may be large."""
+    return items[0][None] if len(items) == 1 else torch.stack(items)
 
 
 def _frames(image: Image.Image, name: str) -> Iterator[Image.Image]:
-    """The frames of a picture, as long as they stay within MAX_PIXELS; of a camera's picture only the first."""
+    """The frames of a picture, as long as they stay within the limits; of a camera's picture only the first."""
     pixels = 0
-    for frame in ImageSequence.Iterator(image):
+    for i, frame in enumerate(ImageSequence.Iterator(image)):
         pixels += frame.width * frame.height
         if pixels > MAX_PIXELS:
             raise UnusablePicture(f"{name} has {frame.width} × {frame.height} pixels, in all more than {MAX_PIXELS:,}")
+        if i >= MAX_FRAMES:
+            raise UnusablePicture(f"{name} has more than {MAX_FRAMES:,} frames")
         yield frame
         if image.format == "MPO":  # the others are a thumbnail or a depth map
             return
 
 
-def _read_frame(frame: Image.Image) -> tuple[Tensor, Tensor]:
+def _read_frame(frame: Image.Image) -> tuple[Tensor, Tensor | None]:
+    """A frame [H, W, 3], and its mask [H, W] if it has transparency."""
     frame = ImageOps.exif_transpose(frame)
     if frame.mode.startswith("I"):  # 16 bits a channel
         levels = np.asarray(frame, dtype=np.float32) / 65535
-        picture = torch.from_numpy(levels).clamp(0, 1)[..., None].expand(-1, -1, 3).contiguous()
-        return picture, torch.zeros(picture.shape[:2])
+        return torch.from_numpy(levels).clamp(0, 1)[..., None].expand(-1, -1, 3).contiguous(), None
     transparent = "A" in frame.getbands() or "transparency" in frame.info
-    rgba = np.asarray(frame.convert("RGBA" if transparent else "RGB"), dtype=np.float32) / 255
-    picture = torch.from_numpy(rgba[..., :3].copy())
-    mask = 1 - torch.from_numpy(rgba[..., 3].copy()) if transparent else torch.zeros(picture.shape[:2])
-    return picture, mask
+    levels = np.array(frame.convert("RGBA" if transparent else "RGB"), dtype=np.float32)
+    levels /= 255  # in place: a picture may be large
+    picture = torch.from_numpy(levels)
+    return (picture[..., :3].contiguous(), 1 - picture[..., 3]) if transparent else (picture, None)
 
 
 def to_image(picture: Tensor) -> Image.Image:
@@ -123,22 +139,29 @@ def _date(pattern: str, now: datetime.datetime) -> str:
 def write_png(image: Image.Image, root: Path, prefix: str, texts: Mapping[str, str]) -> Path:
     """Write a PNG as `root/PREFIX_00001_.png`, or the next number that is free; returns its path.
 
+    Raises what `write_file` raises.
+    """
+    return write_file(png_bytes(image, texts), root, prefix, ".png")
+
+
+def write_file(data: bytes, root: Path, prefix: str, suffix: str) -> Path:
+    """Write `root/PREFIX_00001_SUFFIX`, or the next number that is free; returns its path.
+
     The file appears whole under its name or not at all, and never in place of another. Raises OSError, and
     UnusablePicture if a link below `root` leads out of it.
     """
-    data = png_bytes(image, texts)
     folder = (root / prefix).parent
     root.mkdir(parents=True, exist_ok=True)
     _check_inside(folder, root, prefix)  # before any folder is made behind a link
     folder.mkdir(parents=True, exist_ok=True)
     _check_inside(folder, root, prefix)
-    temporary = folder / f".writing-{secrets.token_hex(8)}.png"
+    temporary = folder / f".writing-{secrets.token_hex(8)}{suffix}"
     try:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        return _claim(temporary, folder, prefix.rsplit("/", 1)[-1])
+        return _claim(temporary, folder, prefix.rsplit("/", 1)[-1], suffix)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise OSError(error.errno, f"{error.strerror}, {len(data):,} bytes needed", str(folder)) from error
@@ -147,16 +170,21 @@ def write_png(image: Image.Image, root: Path, prefix: str, texts: Mapping[str, s
         temporary.unlink(missing_ok=True)
 
 
-def png_bytes(image: Image.Image, texts: Mapping[str, str]) -> bytes:
-    """A PNG with text chunks, as Latin-1 where that is enough and as UTF-8 otherwise."""
+def png_bytes(image: Image.Image, texts: Mapping[str, str], *, compress_level: int = COMPRESSION, **more: Any) -> bytes:
+    """A PNG with text chunks, as Latin-1 where that is enough and as UTF-8 otherwise; `more` goes to Pillow."""
     info = PngInfo()
     for name, text in texts.items():
-        text = text.encode("utf-8", "replace").decode()  # half of a surrogate pair is no text
+        text = without_halves(text)
         info.add_itxt(name, text) if not text.isascii() else info.add_text(name, text)
     # Into memory first: Pillow, writing to a file, does not say that the disk is full.
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=info, compress_level=COMPRESSION)
+    image.save(buffer, "PNG", pnginfo=info, compress_level=compress_level, **more)
     return buffer.getvalue()
+
+
+def without_halves(text: str) -> str:
+    """A text that UTF-8 can hold: half of a surrogate pair is no text."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _check_inside(folder: Path, root: Path, prefix: str) -> None:
@@ -164,11 +192,11 @@ def _check_inside(folder: Path, root: Path, prefix: str) -> None:
         raise UnusablePicture(f"the file name prefix {prefix[:80]!r} leads out of the output folder through a link")
 
 
-def _claim(temporary: Path, folder: Path, stem: str) -> Path:
+def _claim(temporary: Path, folder: Path, stem: str, suffix: str) -> Path:
     """Give a finished file the next free number; two programs at once never get the same one."""
-    number = _last_number(folder, stem) + 1
+    number = _last_number(folder, stem, suffix) + 1
     while True:
-        target = folder / f"{stem}_{number:05}_.png"
+        target = folder / f"{stem}_{number:05}_{suffix}"
         try:
             target.hardlink_to(temporary)
             return target
@@ -196,7 +224,7 @@ def _move(temporary: Path, target: Path) -> bool:
     return True
 
 
-def _last_number(folder: Path, stem: str) -> int:
-    pattern = re.compile(re.escape(stem) + r"_(\d{5,9})_\.png")
+def _last_number(folder: Path, stem: str, suffix: str) -> int:
+    pattern = re.compile(re.escape(stem) + r"_(\d{5,9})_" + re.escape(suffix))
     matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
     return max((int(match[1]) for match in matches if match), default=0)

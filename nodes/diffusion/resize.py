@@ -18,6 +18,11 @@ def fill_size(width: int, height: int, old_width: int, old_height: int, *, minim
     return width, height
 
 
+def scaled_size(width: int, height: int, factor: float) -> tuple[int, int]:
+    """(width, height) times a factor, at least a pixel each way."""
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
 def center_crop(samples: Tensor, width: int, height: int) -> Tensor:
     """The largest centered part of [B, C, H, W] that has the proportions of width and height."""
     old_height, old_width = samples.shape[-2:]
@@ -41,6 +46,20 @@ def resize(samples: Tensor, width: int, height: int, method: str, *, crop: bool 
     if method == "lanczos":
         return lanczos(samples, width, height)
     return functional.interpolate(samples, size=(height, width), mode=method)
+
+
+def resize_pictures(pictures: Tensor, width: int, height: int, method: str, *, crop: bool = False) -> Tensor:
+    """Resize pictures [B, H, W, C] by a method of `resize`; what has the size already stays as it is."""
+    if pictures.shape[1:3] == (height, width):
+        return pictures
+    return resize(pictures.movedim(-1, 1), width, height, method, crop=crop).movedim(1, -1)
+
+
+def resize_masks(masks: Tensor, width: int, height: int, method: str = "bilinear") -> Tensor:
+    """Resize masks [B, H, W] by a method of `resize`; what has the size already stays as it is."""
+    if masks.shape[1:] == (height, width):
+        return masks
+    return resize(masks[:, None], width, height, method)[:, 0]
 
 
 def lanczos(samples: Tensor, width: int, height: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from nodegraph.context import Context
-from nodes.images import LoadImage, find_picture, list_pictures
+from nodes.images import LoadImage, LoadImageMask, find_picture, list_pictures
 from tests.helpers import digest_of, problem
 
 BLACK_PIXEL = zlib.compress(b"\0" * 4)
@@ -53,7 +53,7 @@ def test_common_formats_load_as_rgb_between_0_and_1(folder: Path, context: Conte
     picture, mask = LoadImage(f"a.{suffix}", context)
     assert picture.shape == (1, 8, 12, 3)
     assert picture.dtype == mask.dtype == torch.float32
-    assert torch.equal(mask, torch.zeros(1, 8, 12))
+    assert torch.equal(mask, torch.zeros(1, 64, 64))  # nothing is transparent
     torch.testing.assert_close(picture[0, 4, 1], torch.tensor([1.0, 0.0, 0.0]), atol=0.06, rtol=0)
     torch.testing.assert_close(picture[0, 4, 10], torch.tensor([0.0, 0.0, 1.0]), atol=0.06, rtol=0)
 
@@ -110,7 +110,7 @@ def test_other_colour_modes_become_rgb(folder: Path, context: Context, mode: str
 def test_a_camera_held_sideways_gives_an_upright_picture(folder: Path, context: Context) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90° clockwise
-    two_colours().save(folder / "a.png", exif=exif)
+    two_colours("RGBA").save(folder / "a.png", exif=exif)
     picture, mask = LoadImage("a.png", context)
     assert picture.shape == (1, 12, 8, 3)
     assert mask.shape == (1, 12, 8)
@@ -130,8 +130,51 @@ def test_the_frames_of_an_animation_are_a_batch(folder: Path, context: Context, 
     frames[0].save(folder / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
     picture, mask = LoadImage(f"a.{suffix}", context)
     assert picture.shape == (3, 4, 6, 3)
-    assert mask.shape == (3, 4, 6)
+    assert torch.equal(mask, torch.zeros(3, 64, 64))
     assert picture[:, 2, 3].round().tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize(("suffix", "alpha"), [("gif", 0), ("png", 0), ("webp", 51)])
+def test_frames_that_are_partly_transparent_have_masks(folder: Path, context: Context, suffix: str, alpha: int) -> None:
+    frames = [two_colours("RGBA") for _ in range(2)]
+    for frame, place in zip(frames, (0, 6), strict=True):
+        frame.paste((0, 0, 0, alpha), (place, 0, place + 6, 8))
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {"disposal": 2}
+    frames[0].save(folder / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
+    picture, mask = LoadImage(f"a.{suffix}", context)
+    assert picture.shape == (2, 8, 12, 3)
+    expected = torch.tensor([[1.0] * 6 + [0.0] * 6, [0.0] * 6 + [1.0] * 6]) * (1 - alpha / 255)
+    torch.testing.assert_close(mask[:, 4], expected)
+
+
+@pytest.mark.parametrize(("channel", "expected"), [("red", [1, 0]), ("green", [0, 0]), ("blue", [0, 1])])
+def test_a_colour_can_be_a_mask(folder: Path, context: Context, channel: Any, expected: list[float]) -> None:
+    two_colours().save(folder / "a.png")
+    mask = LoadImageMask("a.png", channel, context)
+    assert mask.shape == (1, 8, 12)
+    assert [float(mask[0, 4, x]) for x in (1, 10)] == expected
+
+
+def test_transparency_as_a_mask_is_what_load_image_gives(folder: Path, context: Context) -> None:
+    picture = two_colours("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture.save(folder / "a.png")
+    two_colours().save(folder / "b.png")
+    for name in ("a.png", "b.png"):
+        assert torch.equal(LoadImageMask(name, context=context), LoadImage(name, context).MASK)
+    assert 0 < float(LoadImageMask("a.png", context=context).mean()) < 1
+
+
+def test_sixteen_bits_of_a_mask_keep_their_levels(folder: Path, context: Context) -> None:
+    levels = np.array([[0, 1, 40000, 65535]], dtype=np.uint16)
+    Image.fromarray(levels).save(folder / "deep.png")
+    expected = torch.from_numpy(levels.astype(np.float32)) / 65535
+    torch.testing.assert_close(LoadImageMask("deep.png", "red", context)[0], expected)
+
+
+def test_what_is_no_picture_is_no_mask_either(folder: Path, context: Context) -> None:
+    (folder / "a.png").write_bytes(b"just some words")
+    assert problem(lambda: LoadImageMask("a.png", "red", context)).input == "image"
 
 
 def test_pictures_in_subfolders_and_with_any_letters_are_found_and_hidden_ones_not_offered(
@@ -174,6 +217,63 @@ BAD_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
         "damaged or cut short",
     ),
 }  # fmt: skip
+
+
+def webp_header(width: int, height: int) -> bytes:
+    """An extended WebP that says how large its canvas is, and no more."""
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunk = b"VP8X" + struct.pack("<I", 10) + bytes([2, 0, 0, 0]) + sides  # an animation
+    body = b"WEBP" + chunk + b"ANIM" + struct.pack("<IIH", 6, 0, 0)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+#: Headers of 60,000 × 60,000 pixels in other formats, with little behind them.
+HUGE = {
+    "jpg": b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB", 17, 8, 60_000, 60_000, 3) + bytes([1, 17, 0, 2, 17, 0, 3, 17, 0])
+    + b"\xff\xda" + struct.pack(">HB", 12, 3) + bytes([1, 0, 2, 0, 3, 0, 0, 63, 0]) + b"\0" * 99,
+    "gif": b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0x80, 0, 0) + b"\0" * 6
+    + b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\x02\x02\x4c\x01\0;",
+    "bmp": b"BM" + struct.pack("<IHHI", 99, 0, 0, 54)
+    + struct.pack("<IiiHHIIiiII", 40, 60_000, 60_000, 1, 24, *[0] * 6),
+    "webp": webp_header(60_000, 60_000),
+    "tif": b"II*\0" + struct.pack("<IH", 8, 9) + b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in (
+            (256, 60_000), (257, 60_000), (258, 8), (259, 1), (262, 1), (273, 0), (277, 1), (278, 60_000), (279, 9),
+        )
+    ) + b"\0" * 4,
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the child runs this one call and ends
+@pytest.mark.parametrize("suffix", HUGE)
+def test_a_header_that_promises_too_much_takes_no_memory(folder: Path, context: Context, suffix: str) -> None:
+    (folder / f"a.{suffix}").write_bytes(HUGE[suffix])
+    found = problem(lambda: LoadImage(f"a.{suffix}", context))
+    assert (found.code, found.input) == ("bad_value", "image")
+    assert _stays_small(lambda: problem(lambda: LoadImage(f"a.{suffix}", context)), 64 << 20)
+
+
+def _stays_small(call: Callable[[], object], more: int) -> bool:
+    """Whether a call, in a process of its own, makes do with so many bytes of memory above what there is."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            call()
+            code = 0 if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < used + more else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_the_frames_of_an_animation_are_counted(
+    folder: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.diffusion.pictures.MAX_FRAMES", 5)
+    frames = [Image.new("RGB", (3, 2), colour) for colour in (RED, BLUE) * 3]
+    frames[0].save(folder / "six.gif", save_all=True, append_images=frames[1:])
+    assert "more than 5 frames" in problem(lambda: LoadImage("six.gif", context)).message
 
 
 @pytest.mark.parametrize("name", BAD_FILES)

@@ -260,7 +260,7 @@ def test_loras_are_listed_with_their_folders(tmp_path: Path):
     context = context_in(tmp_path)
     folder = lora_folder(context)
     (folder / "a" / "b").mkdir(parents=True)
-    for name in ("one.safetensors", "a/b/two.safetensors", "a/notes.txt", "three.pt"):
+    for name in ("one.safetensors", "a/b/two.safetensors", "a/notes.txt", "three.txt"):
         (folder / name).write_bytes(b"")
     assert list_loras(context.roots) == ["a/b/two.safetensors", "one.safetensors"]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nodegraph.sockets import Image, Latent
-from nodes.images import ImageScale, ImageUpscaleMethod
+from nodes.image_sizes import ImageScale, ImageUpscaleMethod
 from nodes.latents import EmptyLatentImage, LatentUpscale, LatentUpscaleMethod
 from tests.helpers import digest_of
 

@@ -32,6 +32,9 @@ DIFFERENT: dict[tuple[str, str], str] = {
         [(name, "filename_prefix") for name in ("CheckpointSave", "CLIPSave", "LoraSave", "ModelSave", "VAESave")],
         "files are named after nodegraph",
     ),
+    ("VAELoader", "vae_name"): "its files are looked up, and so is what else it offers",
+    ("SaveAnimatedPNG", "filename_prefix"): "pictures are named after nodegraph",
+    ("SaveAnimatedWEBP", "filename_prefix"): "pictures are named after nodegraph",
 }
 
 
