@@ -28,6 +28,7 @@ MISSING: dict[str, str] = dict.fromkeys(
 #: (node, input or output) → why it differs from the table on purpose.
 DIFFERENT: dict[tuple[str, str], str] = {
     ("SaveImage", "filename_prefix"): "pictures are named after nodegraph",
+    ("SaveLatent", "filename_prefix"): "latents are named after nodegraph",
 }
 
 
