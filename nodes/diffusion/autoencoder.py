@@ -60,7 +60,7 @@ def decode_tiled(module: Any, latent: Tensor, tile: int, overlap: int, report: R
                   _share(report, i, len(latent)))
         for i, one in enumerate(latent.split(1))
     ]  # fmt: skip
-    return _picture(torch.cat(parts))
+    return _picture(_joined(parts))
 
 
 def encode_tiled(module: Any, picture: Tensor, tile: int, overlap: int, report: Report) -> Tensor:
@@ -77,7 +77,12 @@ def encode_tiled(module: Any, picture: Tensor, tile: int, overlap: int, report: 
                   _share(report, i, len(picture)))
         for i, one in enumerate(rgb(picture).split(1))
     ]  # fmt: skip
-    return _latent(torch.cat(parts))
+    return _latent(_joined(parts))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Parts as one batch; a single one is not copied, since memory may be short."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _share(report: Report, i: int, count: int) -> Report:
@@ -86,7 +91,7 @@ def _share(report: Report, i: int, count: int) -> Report:
 
 
 def _decoded(module: Any, latent: Tensor) -> Tensor:
-    """[B, 3, H, W] with values about 0 … 1."""
+    """[B, 3, H, W] with values about 0 … 1, in memory of its own."""
     weight = next(module.parameters())
     with torch.no_grad():
         scaled = latent * _factor(module)
@@ -112,7 +117,7 @@ def _factor(module: Any) -> float:
 def _picture(decoded: Tensor) -> Tensor:
     if not torch.isfinite(decoded).all():
         raise NonFinite("the decoded picture has values that are not numbers")
-    return decoded.clamp(0, 1).movedim(1, -1)
+    return decoded.clamp_(0, 1).movedim(1, -1)
 
 
 def _latent(encoded: Tensor) -> Tensor:
@@ -222,7 +227,7 @@ def within_memory(
             torch.cuda.empty_cache()
         if tiles[0] is not None:
             notice(tiles[0])
-    return torch.cat(results)
+    return _joined(results)
 
 
 # --- pictures for an autoencoder
