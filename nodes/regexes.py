@@ -7,6 +7,7 @@ and writes the answer to standard output. It imports nothing but Python's own mo
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 Extraction = Literal["First Match", "All Matches", "First Group", "All Groups"]
 MAX_RESULT = 10_000_000  # characters
+REFERENCE = re.compile(r"\\(?:\d|g<)")  # to a group, in a replacement
 
 
 class TooLong(ValueError):
@@ -67,17 +69,14 @@ def replaced(text: str, pattern: str, flags: int, replacement: str, count: int) 
         known.sub(replacement, "")  # is the replacement a template that fits the pattern?
     except IndexError as error:
         raise re.error(str(error)) from error
+    references = len(REFERENCE.findall(replacement))
     length = len(text)
-
-    def one(match: re.Match[str]) -> str:
-        nonlocal length
-        piece = match.expand(replacement)
-        length += len(piece)
+    for match in itertools.islice(known.finditer(text), count or None):  # at most so long; expanding each would be slow
+        longest = max([len(group) for group in (match[0], *match.groups("")) if group], default=0)
+        length += len(replacement) + references * longest
         if length > MAX_RESULT:
             raise TooLong
-        return piece
-
-    return known.sub(one, text, count=count)
+    return known.sub(replacement, text, count=count)
 
 
 TASKS = {"matches": matches, "extract": extract, "replaced": replaced}

@@ -57,7 +57,7 @@ def test_four_turns_and_two_flips_give_back_what_was_there(height: int, width: i
     for change in (
         lambda x: LatentFlip(LatentFlip(x, "x-axis: vertically"), "x-axis: vertically"),
         lambda x: LatentFlip(LatentFlip(x, "y-axis: horizontally"), "y-axis: horizontally"),
-        lambda x: reduce(LatentRotate, ["90 degrees"] * 4, x),
+        lambda x: reduce(lambda turned, _: LatentRotate(turned, "90 degrees"), range(4), x),
         lambda x: LatentRotate(LatentRotate(x, "90 degrees"), "270 degrees"),
         lambda x: LatentFlip(LatentFlip(LatentRotate(x, "180 degrees"), "x-axis: vertically"), "y-axis: horizontally"),
     ):

@@ -28,13 +28,15 @@ from nodes.diffusion.autoencoder import (
 
 
 def kl(blocks: int = 4, channels: int = 4) -> Any:
+    settings: dict[str, Any] = {
+        "block_out_channels": (8,) * blocks,
+        "down_block_types": ("DownEncoderBlock2D",) * blocks,
+        "up_block_types": ("UpDecoderBlock2D",) * blocks,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return AutoencoderKL(
-            block_out_channels=(8,) * blocks, down_block_types=("DownEncoderBlock2D",) * blocks,
-            up_block_types=("UpDecoderBlock2D",) * blocks, latent_channels=channels, norm_num_groups=4,
-            mid_block_add_attention=False,
-        ).eval()  # fmt: skip
+        module = AutoencoderKL(**settings, latent_channels=channels, norm_num_groups=4, mid_block_add_attention=False)
+    return module.eval()
 
 
 def small_tiny(**settings: Any) -> Any:
