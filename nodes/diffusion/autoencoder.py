@@ -117,7 +117,7 @@ def _factor(module: Any) -> float:
 def _picture(decoded: Tensor) -> Tensor:
     if not torch.isfinite(decoded).all():
         raise NonFinite("the decoded picture has values that are not numbers")
-    return decoded.clamp_(0, 1).movedim(1, -1)
+    return decoded.clamp_(0, 1).movedim(1, -1).contiguous()
 
 
 def _latent(encoded: Tensor) -> Tensor:

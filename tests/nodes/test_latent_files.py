@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
+import resource
+import signal
 import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -123,6 +126,34 @@ def test_a_folder_that_cannot_be_written_is_told(context: Context, tmp_path: Pat
     found = problem(lambda: SaveLatent(latent(), "a", context))
     assert found.code == "cannot_write"
     assert found.hint and "--output-dir" in found.hint
+
+
+@pytest.mark.parametrize("reason", ["EPERM", "EOPNOTSUPP"])
+def test_a_file_system_without_hard_links_works_too(
+    context: Context, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(getattr(errno, reason), "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda i: SaveLatent(latent(seed=i), "cat", context).files[0].filename, range(16)))
+    assert sorted(names) == files(context.roots.output) == [f"cat_{i:05}_.latent" for i in range(1, 17)]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(context: Context) -> None:
+    SaveLatent(latent(), "before", context)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))  # the way a disk fills up in the middle of a file
+        found = problem(lambda: SaveLatent(latent(1, 4, 64, 64), "a", context))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, previous)
+    assert found.code == "disk_full"
+    assert "bytes needed" in found.message
+    assert files(context.roots.output) == ["before_00001_.latent"]
 
 
 # --- there and back
