@@ -43,7 +43,8 @@ def outcome(spec: NodeSpec, arguments: dict[str, Any]) -> list[object]:
 def test_a_node_run_twice_gives_the_same_and_writes_to_no_input(name: str, tiny: Tiny, tmp_path: Path):
     spec, arguments = SPECS[name], ARGUMENTS[name](tiny)
     before = {key: digest_of(value) for key, value in arguments.items()}
-    roots = replace(tiny.context.roots, input=(shipped("workflows"),), output=tmp_path / "o", temp=tmp_path / "t")
+    inputs = (shipped("workflows"), Path(__file__).parent / "data" / "input")
+    roots = replace(tiny.context.roots, input=inputs, output=tmp_path / "o", temp=tmp_path / "t")
     outcomes = list[list[object]]()
     for _ in range(2):
         context = replace(tiny.context, roots=roots, pool=LivePool())  # so that models are loaded again

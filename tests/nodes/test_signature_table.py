@@ -35,6 +35,7 @@ DIFFERENT: dict[tuple[str, str], str] = {
     ("VAELoader", "vae_name"): "its files are looked up, and so is what else it offers",
     ("SaveAnimatedPNG", "filename_prefix"): "pictures are named after nodegraph",
     ("SaveAnimatedWEBP", "filename_prefix"): "pictures are named after nodegraph",
+    ("SaveLatent", "filename_prefix"): "latents are named after nodegraph",
 }
 
 
