@@ -13,9 +13,7 @@ from nodes.models import module_of, reading_model, tokenizer_of
 from nodes.networks import digest_of_file, file_in, files_in, found, module_from_file
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from nodes.diffusion.gligen import Box
+    from nodes.diffusion.gligen import Box, BoxRunner
 
 POSITION = "position"
 PIXELS_PER_LATENT = 8
@@ -78,20 +76,23 @@ def _boxes(told: Any) -> Sequence[Any]:
 
 
 def gligen_runner(
-    told: tuple[str, Gligen, Sequence[Box]], unet: nn.Module, context: Context, *, size: tuple[int, int]
-) -> nn.Module:
-    """A clone of a UNet to call for entries with the option `gligen`: it draws the things in their boxes.
+    told: tuple[str, Gligen, Sequence[Box]], context: Context, *, size: tuple[int, int] | None = None
+) -> BoxRunner:
+    """What draws things in boxes, for entries with the option `gligen`; its weights are loaded now.
 
-    told: the value of that option. size: height and width of the whole latent. Raises ProblemError.
+    told: the value of that option. size: height and width of the whole latent, needed where parts of it are drawn by
+    themselves. Raises ProblemError; the runner's `attached` raises `nodes.diffusion.gligen.WrongModel` for a UNet of
+    another family.
     """
-    from nodes.diffusion.gligen import WrongModel, load_gligen, with_boxes
+    from nodes.diffusion.gligen import BoxRunner, WrongModel, check_boxes, load_gligen
 
     _, gligen, boxes = told
     network = module_from_file(gligen, context, load_gligen, half=True)
     try:
-        return with_boxes(unet, network, boxes, size)
+        check_boxes(network, boxes)
     except WrongModel as error:
         hint = "take a GLIGEN model and a text encoder that were made for this model"
         raise ProblemError(
             Problem(code="bad_value", message=str(error), input="gligen_textbox_model", hint=hint)
         ) from error
+    return BoxRunner(network, tuple(boxes), size)

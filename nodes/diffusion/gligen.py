@@ -1,12 +1,13 @@
 """GLIGEN (Li et al. 2023, arXiv:2301.07093): named things in boxes, by gated attention inside a UNet.
 
-The things are fixed inside a clone of the UNet, so that it is called as ever.
+A clone of the UNet gets the layers for it; diffusers' UNet2DConditionModel knows how to be told of the things.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,58 +107,72 @@ def load_gligen(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Modu
     return build(path, lambda: Gligen(config), read, device, dtype)
 
 
-def with_boxes(unet: nn.Module, gligen: Any, boxes: Sequence[Box], size: tuple[int, int]) -> nn.Module:
-    """A clone of a UNet2DConditionModel that draws the things of `boxes` where they are told to be.
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxRunner:
+    """Things in boxes, at work: what a UNet gets for them, and what it is told at each call.
 
-    size: height and width of the latent that the boxes lie in. Raises WrongModel if the networks do not fit.
+    size: height and width of the latent that the boxes lie in; None for that of the call.
     """
+
+    gligen: Any
+    boxes: Sequence[Box]
+    size: tuple[int, int] | None = None
+    _attached: dict[int, tuple[nn.Module, nn.Module]] = field(default_factory=dict, init=False, repr=False)
+
+    def attached(self, unet: nn.Module) -> nn.Module:
+        """A clone of a UNet2DConditionModel that can be told of things. Raises WrongModel if they do not fit."""
+        kept = self._attached.get(id(unet))
+        if kept is None:  # the UNet is kept beside its clone, so that its id stays its own
+            kept = self._attached[id(unet)] = (unet, attached(unet, self.gligen))
+        return kept[1]
+
+    def arguments(self, rows: int, height: int, width: int) -> dict[str, Any]:
+        """The `cross_attention_kwargs` that tell the clone, for a batch of so many rows of latents of this size."""
+        told = told_of(self.gligen, self.boxes, self.size or (height, width))
+        return {"gligen": {name: tensor.expand(rows, *tensor.shape[1:]) for name, tensor in told.items()}}
+
+
+def attached(unet: nn.Module, gligen: Any) -> nn.Module:
+    """A clone of a UNet2DConditionModel with the layers of a Gligen. Raises WrongModel if they do not fit."""
     from diffusers.models.attention import BasicTransformerBlock
 
-    clone = structural_clone(unet)
+    clone: Any = structural_clone(unet)
     named = [(name, module) for name, module in clone.named_modules() if isinstance(module, BasicTransformerBlock)]
     blocks = [module for _, module in sorted(named, key=lambda pair: _ORDER.get(pair[0].partition(".")[0], 3))]
     if len(blocks) != len(gligen.fusers):
         raise WrongModel(f"this GLIGEN model fits UNets of {len(gligen.fusers)} transformers, not of {len(blocks)}")
-    things = things_in(gligen.position_net, boxes, size)
     for block, fuser in zip(blocks, gligen.fusers, strict=True):
         own: Any = structural_clone(fuser)
         own.attn.heads = block.attn1.heads
         if own.linear.out_features != block.attn1.to_q.in_features:
             raise WrongModel("this GLIGEN model was made for a UNet of another family")
         block.fuser = own
-        block.register_forward_pre_hook(_Telling(things), with_kwargs=True)
+    clone.position_net = gligen.position_net
     return clone
 
 
-def things_in(position_net: Any, boxes: Sequence[Box], size: tuple[int, int]) -> Tensor:
-    """The encoded things [1, MAX_THINGS, width]. Raises WrongModel for too many, or names of another width."""
-    if len(boxes) > MAX_THINGS:
-        raise WrongModel(f"a picture can have at most {MAX_THINGS} boxes, not {len(boxes)}")
-    weight = position_net.null_positive_feature
-    names = torch.zeros(1, MAX_THINGS, len(weight), device=weight.device, dtype=weight.dtype)
-    corners = names.new_zeros(1, MAX_THINGS, 4)
-    there = names.new_zeros(1, MAX_THINGS)
+def told_of(gligen: Any, boxes: Sequence[Box], size: tuple[int, int]) -> dict[str, Tensor]:
+    """What `position_net` is told of things: [1, MAX_THINGS, …], corners from 0 to 1, places that are left masked out.
+
+    Raises WrongModel for too many things, or for names of another width.
+    """
+    check_boxes(gligen, boxes)
+    like = gligen.position_net.null_positive_feature
+    names = like.new_zeros(1, MAX_THINGS, len(like))
+    corners, there = like.new_zeros(1, MAX_THINGS, 4), like.new_zeros(1, MAX_THINGS)
     rows, columns = size
     for i, (name, height, width, y, x) in enumerate(boxes):
-        if name.shape[-1] != len(weight):
-            raise WrongModel(f"this GLIGEN model wants names of width {len(weight)}, not {name.shape[-1]}")
         names[0, i] = name.reshape(-1).to(names)
         corners[0, i] = torch.tensor([x / columns, y / rows, (x + width) / columns, (y + height) / rows])
         there[0, i] = 1
-    with torch.no_grad():
-        return position_net(boxes=corners, masks=there, positive_embeddings=names)
+    return {"boxes": corners, "masks": there, "positive_embeddings": names}
 
 
-class _Telling:
-    """Tells a transformer block of the things, as if the UNet's caller had."""
-
-    def __init__(self, things: Tensor) -> None:
-        self.things = things
-
-    def __call__(self, block: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        batch = len(args[0] if args else kwargs["hidden_states"])
-        told = {**(kwargs.get("cross_attention_kwargs") or {}), "gligen": {"objs": self.things.expand(batch, -1, -1)}}
-        return args, {**kwargs, "cross_attention_kwargs": told}
-
-    def __deepcopy__(self, memo: Any) -> _Telling:
-        return self  # clones of the clone tell the same
+def check_boxes(gligen: Any, boxes: Sequence[Box]) -> None:
+    """Raise WrongModel for too many things, or for names of another width than the network wants."""
+    if len(boxes) > MAX_THINGS:
+        raise WrongModel(f"a picture can have at most {MAX_THINGS} boxes, not {len(boxes)}")
+    wanted = len(gligen.position_net.null_positive_feature)
+    for name, *_ in boxes:
+        if name.shape[-1] != wanted:
+            raise WrongModel(f"this GLIGEN model wants names of width {wanted}, not {name.shape[-1]}")

@@ -100,15 +100,14 @@ def pictures(count: int = 1, height: int = 64, width: int = 64, seed: int = 3) -
 
 
 def controlnet(structure: str = "sd1", seed: int = 0) -> ControlNetModel:
-    config = CONTROLNETS[structure] | {"conditioning_embedding_out_channels": HINT_CHANNELS}
+    config: dict[str, Any] = CONTROLNETS[structure] | {"conditioning_embedding_out_channels": HINT_CHANNELS}
     return seeded(lambda: ControlNetModel(**config), seed)
 
 
 def union_controlnet(kinds: int = 6, seed: int = 0) -> ControlNetUnionModel:
-    config = {name: value for name, value in CONTROLNETS["xl"].items()}
-    own = {"num_control_type": kinds, "num_trans_channel": 32, "num_proj_channel": 32}
-    hints = {"conditioning_embedding_out_channels": HINT_CHANNELS}
-    return seeded(lambda: ControlNetUnionModel(**config, **own, **hints), seed)
+    own: dict[str, Any] = {"num_control_type": kinds, "num_trans_channel": 32, "num_proj_channel": 32}
+    config: dict[str, Any] = CONTROLNETS["xl"] | own | {"conditioning_embedding_out_channels": HINT_CHANNELS}
+    return seeded(lambda: ControlNetUnionModel(**config), seed)
 
 
 def t2i_adapter(kind: str = "full", seed: int = 0) -> T2IAdapter:
@@ -123,7 +122,7 @@ def unet(structure: str = "sd1", seed: int = 1, **changes: Any) -> UNet2DConditi
 
 
 def vision_model(seed: int = 0, **changes: Any) -> CLIPVisionModelWithProjection:
-    config = {
+    config: dict[str, Any] = {
         "hidden_size": 64, "intermediate_size": 96, "projection_dim": 24, "num_hidden_layers": 3,
         "num_attention_heads": 1, "image_size": 28, "patch_size": 14, "hidden_act": "quick_gelu",
     }  # fmt: skip
@@ -147,7 +146,8 @@ _ENDS = {
     "conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
     "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2",
     "controlnet_mid_block": "middle_block_out.0",
-    "controlnet_cond_embedding.conv_in": "input_hint_block.0", "controlnet_cond_embedding.conv_out": "input_hint_block.14",
+    "controlnet_cond_embedding.conv_in": "input_hint_block.0",
+    "controlnet_cond_embedding.conv_out": "input_hint_block.14",
 }  # fmt: skip
 
 
@@ -223,3 +223,75 @@ def open_clip_vision(model: nn.Module, prefix: str = "visual.") -> dict[str, Ten
                 parts = [weights[name.replace("q_proj", part)] for part in ("q_proj", "k_proj", "v_proj")]
                 named[f"{block}.attn.in_proj_{match[3]}"] = torch.cat(parts)
     return {prefix + name: tensor for name, tensor in named.items()}
+
+
+# --- pictures as prompts ---------------------------------------------------------------------------------------------
+
+
+def ip_adapter(model: UNet2DConditionModel, kind: str = "plain", seed: int = 0) -> dict[str, Tensor]:
+    """An IP-Adapter's file for a UNet: `plain` looks at [24], the others at [T, 64]."""
+    width = int(model.config["cross_attention_dim"])
+    shapes: dict[str, tuple[int, ...]] = {
+        "plain": {"proj.weight": (4 * width, 24), "proj.bias": (4 * width,), "norm.weight": (width,)},
+        "full": {
+            "proj.0.weight": (64, 64), "proj.0.bias": (64,), "proj.2.weight": (width, 64), "proj.2.bias": (width,),
+            "proj.3.weight": (width,), "proj.3.bias": (width,),
+        },
+        "plus": _resampler(width),
+    }[kind]  # fmt: skip
+    if kind == "plain":
+        shapes["norm.bias"] = (width,)
+    weights = {f"image_proj.{name}": shape for name, shape in shapes.items()}
+    crossing = [name for name in model.attn_processors if name.endswith("attn2.processor")]
+    for i, name in enumerate(crossing):
+        inner = model.get_submodule(name.removesuffix(".processor")).get_parameter("to_q.weight").shape[0]
+        for part in ("to_k_ip", "to_v_ip"):
+            weights[f"ip_adapter.{2 * i + 1}.{part}.weight"] = (inner, width)
+    return {name: randn(*shape, seed=seed + i) * 0.1 for i, (name, shape) in enumerate(weights.items())}
+
+
+def _resampler(width: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "latents": (1, 5, 64), "proj_in.weight": (64, 64), "proj_in.bias": (64,), "proj_out.weight": (width, 64),
+        "proj_out.bias": (width,), "norm_out.weight": (width,), "norm_out.bias": (width,),
+    }  # fmt: skip
+    for i in range(4):
+        block = f"layers.{i}"
+        shapes |= {f"{block}.0.{norm}.{kind}": (64,) for norm in ("norm1", "norm2") for kind in ("weight", "bias")}
+        shapes |= {f"{block}.0.to_q.weight": (64, 64), f"{block}.0.to_kv.weight": (128, 64)}
+        shapes |= {f"{block}.0.to_out.weight": (64, 64), f"{block}.1.0.weight": (64,), f"{block}.1.0.bias": (64,)}
+        shapes |= {f"{block}.1.1.weight": (256, 64), f"{block}.1.3.weight": (64, 256)}
+    return shapes
+
+
+def style_adapter(width: int = 64, words: int = 128, tokens: int = 3, layers: int = 2) -> dict[str, Tensor]:
+    """A style adapter's file."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "style_embedding": (1, tokens, width), "proj": (width, words), "ln_pre.weight": (width,),
+        "ln_pre.bias": (width,), "ln_post.weight": (width,), "ln_post.bias": (width,),
+    }  # fmt: skip
+    for i in range(layers):
+        block = f"transformer_layes.{i}"
+        shapes |= {f"{block}.attn.in_proj_weight": (3 * width, width), f"{block}.attn.in_proj_bias": (3 * width,)}
+        shapes |= {f"{block}.attn.out_proj.weight": (width, width), f"{block}.attn.out_proj.bias": (width,)}
+        shapes |= {f"{block}.{norm}.{kind}": (width,) for norm in ("ln_1", "ln_2") for kind in ("weight", "bias")}
+        shapes |= {f"{block}.mlp.c_fc.weight": (4 * width, width), f"{block}.mlp.c_fc.bias": (4 * width,)}
+        shapes |= {f"{block}.mlp.c_proj.weight": (width, 4 * width), f"{block}.mlp.c_proj.bias": (width,)}
+    return {name: randn(*shape, seed=i) * 0.2 for i, (name, shape) in enumerate(shapes.items())}
+
+
+def gligen_file(gated: UNet2DConditionModel, layout: str = "original") -> dict[str, Tensor]:
+    """The layers that a UNet with gated attention has beyond a plain one, as a GLIGEN file."""
+    weights = {k: v for k, v in gated.state_dict().items() if ".fuser." in k or k.startswith("position_net.")}
+    if layout == "diffusers":
+        return weights
+    layers = int(gated.config["layers_per_block"])
+    return {_fuser_name(name, layers): tensor for name, tensor in weights.items()}
+
+
+def _fuser_name(name: str, layers: int) -> str:
+    if match := re.fullmatch(r"down_blocks\.(\d)\.attentions\.(\d)\.(.+)", name):
+        return f"input_blocks.{1 + int(match[1]) * (layers + 1) + int(match[2])}.1.{match[3]}"
+    if match := re.fullmatch(r"up_blocks\.(\d)\.attentions\.(\d)\.(.+)", name):
+        return f"output_blocks.{int(match[1]) * (layers + 1) + int(match[2])}.1.{match[3]}"
+    return name.replace("mid_block.attentions.0.", "middle_block.1.")

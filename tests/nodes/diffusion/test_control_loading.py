@@ -26,8 +26,8 @@ from tests.nodes.steering_models import (
     randn,
     save,
     t2i_adapter,
-    union_controlnet,
     unet,
+    union_controlnet,
 )
 
 CPU = torch.device("cpu")
@@ -191,7 +191,7 @@ def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[], Weights], str]] = {
-    "nothing": (lambda: {}, "it is empty"),
+    "nothing": (dict, "it is empty"),
     "something": (lambda: {"a": torch.zeros(2)}, "no ControlNet and no T2I-Adapter$"),
     "a checkpoint": (lambda: {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2)}, "a checkpoint"),
     "a LoRA": (lambda: {"lora_unet_x.lora_down.weight": torch.zeros(2)}, "a LoRA"),
