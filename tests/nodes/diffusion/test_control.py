@@ -177,7 +177,8 @@ def test_a_network_that_shuffles_has_its_residuals_averaged_over_the_picture() -
 
 
 def test_half_precision_networks_take_and_give_what_the_model_has() -> None:
-    net = controlnet("sd1").to(torch.bfloat16)
+    net: Any = controlnet("sd1")
+    net.to(torch.bfloat16)
     residuals = ControlNetRunner(net, Hint(pictures(1)), ALWAYS).residuals(sigma=1.0, **step("sd1"))
     assert {each.dtype for each in flat(residuals)} == {torch.float32}
 

@@ -77,7 +77,7 @@ def test_several_pictures_count_together_as_in_diffusers() -> None:
 def test_rows_that_avoid_are_shown_nothing_or_something_else(kind: str) -> None:
     base = unet()
     weights, seen = ip_adapter(base, kind), shown(kind)
-    rows = {"cross_attention_kwargs": {"ip_adapter_masks": torch.tensor([0.0, 1.0])}}
+    rows: dict[str, Any] = {"cross_attention_kwargs": {"ip_adapter_masks": torch.tensor([0.0, 1.0])}}
     for negative in (None, shown(kind, seed=9)):
         clone = structural_clone(base)
         apply_ip_adapter(clone, parts(weights), seen, 0.6, negative)

@@ -120,7 +120,7 @@ def by_pillow(picture: Tensor, size: int, *, crop: bool) -> Tensor:
     array = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
     top, left = (height - size) // 2, (width - size) // 2
     array = array[top : top + size, left : left + size]
-    return torch.from_numpy((array - np.float32(MEAN)) / np.float32(STD)).movedim(-1, 0)
+    return torch.from_numpy((array - np.array(MEAN, np.float32)) / np.array(STD, np.float32)).movedim(-1, 0)
 
 
 @pytest.mark.parametrize("crop", [True, False])
