@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -18,6 +19,8 @@ from nodes.networks import digest_of_file, file_in, files_in, found, unchanged_f
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from nodes.diffusion.sigmas import ModelSigmas
 
 #: The kind of behaviour that these nodes add to a model.
 BEHAVIOUR = "ip_adapter"
@@ -93,18 +96,30 @@ def ip_adapter_weights(adapter: IPAdapter, context: Context) -> dict[str, dict[s
     )
 
 
-def install_ip_adapter(clone: nn.Module, behaviour: Patch, context: Context) -> None:
+def install_ip_adapter(clone: nn.Module, behaviour: Patch, context: Context, *, sigmas: ModelSigmas) -> None:
     """Have a clone of a UNet attend to the pictures of a behaviour of the kind `ip_adapter`. Raises ProblemError.
 
-    At which noise levels it is to is for the caller to see: `start_percent` and `end_percent` of its settings. Rows
-    that avoid are told by `cross_attention_kwargs={"ip_adapter_masks": rows}`, [B] of 1 and, for those, 0.
+    sigmas: those of the model, for where the pictures begin and cease to count. Rows that avoid are told by
+    `cross_attention_kwargs={"ip_adapter_masks": {"rows": rows}}`, [B] of 1 and, for those, 0.
     """
     from nodes.diffusion.ip_adapter import WrongModel, apply_ip_adapter
 
     prompt = cast(ImagePrompt, behaviour.payload)
     weights = ip_adapter_weights(prompt.adapter, context)
+    weight = float(behaviour.setting("weight", 1.0))
     try:
-        apply_ip_adapter(clone, weights, prompt.shown, float(behaviour.setting("weight", 1.0)), prompt.negative)
+        apply_ip_adapter(clone, weights, prompt.shown, weight, prompt.negative, _window(behaviour, sigmas))
     except WrongModel as error:
         hint = "take an IP-Adapter for this model, and the vision model that it wants"
         raise ProblemError(Problem(code="bad_value", message=str(error), input="ipadapter", hint=hint)) from error
+
+
+def _window(behaviour: Patch, sigmas: ModelSigmas) -> tuple[float, float]:
+    """The first and the last timestep at which the pictures count."""
+    import torch
+
+    def timestep(percent: float) -> float:
+        return float(sigmas.timestep(torch.tensor([sigmas.percent_to_sigma(percent)])))
+
+    start, end = (float(behaviour.setting(name, 0.0)) for name in ("start_percent", "end_percent"))
+    return math.inf if start <= 0 else timestep(start), -math.inf if end >= 1 else timestep(end)

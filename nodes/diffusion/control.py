@@ -235,6 +235,18 @@ def check_family(config: Any, x_in: Tensor, context: Tensor, added: Mapping[str,
             raise WrongModel("this ControlNet is told other things of a picture than the model is")
 
 
+def check_adapter(kind: str, width: int, *, told: bool) -> None:
+    """Raise WrongModel if a T2I-Adapter fits another family than the model's: their features have other places.
+
+    width: of the model's prompts. told: whether the model is told sizes, as Stable Diffusion XL is.
+    """
+    for_xl = kind == "full_adapter_xl"
+    if told and not for_xl:
+        raise WrongModel("this T2I-Adapter was made for Stable Diffusion 1, and the model is Stable Diffusion XL")
+    if for_xl and not told and width in (768, 1024):
+        raise WrongModel("this T2I-Adapter was made for Stable Diffusion XL, and the model is none")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class T2IAdapterRunner:
     """A T2IAdapter at work: it sees the hint alone, so that its features are the same at every step."""
@@ -255,9 +267,10 @@ class T2IAdapterRunner:
         *,
         area: Area | None = None,
     ) -> Residuals | None:
-        """See ControlRunner."""
+        """See ControlRunner. Raises WrongModel if the network was made for another family of models."""
         if not self.span.holds(sigma):
             return None
+        check_adapter(self.net.config.adapter_type, context.shape[-1], told=added is not None)
         place = (self.hint.whole(x_in, area), area)
         if place not in self._seen:
             with torch.no_grad():

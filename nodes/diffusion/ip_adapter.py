@@ -5,6 +5,7 @@ The picture's tokens are fixed inside attention processors of a clone of the UNe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ Weights = Mapping[str, Mapping[str, Tensor]]
 """The projection of pictures (`image_proj`) and the layers beside cross-attention (`ip_adapter`)."""
 
 PARTS = ("image_proj", "ip_adapter")
+ALWAYS = (math.inf, -math.inf)
 
 
 class WrongModel(ValueError):
@@ -65,14 +67,22 @@ def load_ip_adapter(path: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def apply_ip_adapter(
-    clone: Any, state_dict: Weights, image_embeds: Tensor, weight: float, negative: Tensor | None = None
+    clone: Any,
+    state_dict: Weights,
+    image_embeds: Tensor,
+    weight: float,
+    negative: Tensor | None = None,
+    window: tuple[float, float] = ALWAYS,
 ) -> None:
     """Have a clone of a UNet2DConditionModel attend to pictures. The processors that it has are kept, inside new ones.
 
     image_embeds: what a vision model makes of one or more pictures, [n, D], or [n, T, D] for kinds but `plain`.
-    negative: the same for rows that avoid; nothing (zeros) if not given. Which rows those are may be told by
-    `cross_attention_kwargs={"ip_adapter_masks": rows}` with rows [B] of 1 (attend to the pictures) and 0 (avoid);
-    otherwise all rows attend to the pictures. Raises WrongModel, with the clone as it was.
+    negative: the same for rows that avoid; nothing (zeros) if not given. window: the first and the last timestep at
+    which the pictures count, both included; the clone tells its layers the timestep by itself.
+
+    Which rows avoid may be told by `cross_attention_kwargs={"ip_adapter_masks": {"rows": rows}}` with rows [B] of 1
+    (attend to the pictures) and 0 (avoid); otherwise all rows attend to them. Raises WrongModel, with the clone as it
+    was.
     """
     device, dtype = clone.device, clone.dtype
     shown = [torch.zeros_like(image_embeds) if negative is None else negative, image_embeds]
@@ -85,7 +95,7 @@ def apply_ip_adapter(
         layers = state_dict["ip_adapter"]
         fitted = {
             # The authors number all attention layers through; every second one attends to the prompt.
-            name: _tokens_at(clone, name, processors[name], layers, 2 * i + 1, tokens, weight)
+            name: _tokens_at(clone, name, processors[name], layers, 2 * i + 1, tokens, weight, window)
             for i, name in enumerate(crossing)
         }
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
@@ -93,6 +103,16 @@ def apply_ip_adapter(
             "this IP-Adapter was made for models of another family, or for another vision model"
         ) from error
     clone.set_attn_processor({**processors, **fitted})
+    if window != ALWAYS:
+        clone.register_forward_pre_hook(_tell_time, with_kwargs=True)
+
+
+def _tell_time(unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A UNet's call with its timestep among what its attention processors are told."""
+    timestep = kwargs["timestep"] if "timestep" in kwargs else args[1]
+    told = dict(kwargs.get("cross_attention_kwargs") or {})
+    told["ip_adapter_masks"] = {**(told.get("ip_adapter_masks") or {}), "timestep": torch.as_tensor(timestep)}
+    return args, {**kwargs, "cross_attention_kwargs": told}
 
 
 def _projection(clone: Any, state_dict: Weights) -> nn.Module:
@@ -104,7 +124,14 @@ def _projection(clone: Any, state_dict: Weights) -> nn.Module:
 
 
 def _tokens_at(
-    clone: Any, name: str, base: Any, layers: Mapping[str, Tensor], number: int, tokens: list[Tensor], weight: float
+    clone: Any,
+    name: str,
+    base: Any,
+    layers: Mapping[str, Tensor],
+    number: int,
+    tokens: list[Tensor],
+    weight: float,
+    window: tuple[float, float],
 ) -> ImageTokens:
     """The processor of one attention layer."""
     attention = clone.get_submodule(name.removesuffix(".processor"))
@@ -117,7 +144,7 @@ def _tokens_at(
     )
     if keys[1].shape[-1] * attention.heads != attention.to_q.out_features:
         raise ValueError("layers of another width")
-    return ImageTokens(base, keys, values, weight)
+    return ImageTokens(base, keys, values, weight, window)
 
 
 def _heads(states: Tensor, heads: int) -> Tensor:
@@ -131,10 +158,13 @@ class ImageTokens(nn.Module):
     The output layer is linear, so that adding behind it is the same as adding before it.
     """
 
-    def __init__(self, base: Any, keys: list[Tensor], values: list[Tensor], weight: float) -> None:
+    def __init__(
+        self, base: Any, keys: list[Tensor], values: list[Tensor], weight: float, window: tuple[float, float] = ALWAYS
+    ) -> None:
         super().__init__()
         self.base = base
         self.weight = weight
+        self.window = window
         for i, (key, value) in enumerate(zip(keys, values, strict=True)):  # 0 to avoid, 1 to attend to
             self.register_buffer(f"key_{i}", key, persistent=False)
             self.register_buffer(f"value_{i}", value, persistent=False)
@@ -146,23 +176,29 @@ class ImageTokens(nn.Module):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
-        ip_adapter_masks: Tensor | None = None,
+        ip_adapter_masks: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Attend to the prompt and the picture; ip_adapter_masks: see `apply_ip_adapter`."""
-        more = {"ip_adapter_masks": ip_adapter_masks} if isinstance(self.base, ImageTokens) else {}
+        told = ip_adapter_masks or {}
+        more = {"ip_adapter_masks": told} if isinstance(self.base, ImageTokens) else {}
         output = self.base(attn, hidden_states, encoder_hidden_states, attention_mask, temb, **more)
-        if self.weight == 0:
+        if self.weight == 0 or not self._counts(told):
             return output
         query = _heads(attn.to_q(hidden_states), attn.heads)
-        if ip_adapter_masks is None:
-            seen = self._attend(query, 1)
-        else:
-            rows = ip_adapter_masks.view(-1, 1, 1, 1).to(query)
-            seen = self._attend(query, 1) * rows + self._attend(query, 0) * (1 - rows)
+        seen = self._attend(query, 1)
+        if "rows" in told:
+            rows = told["rows"].view(-1, 1, 1, 1).to(query)
+            seen = seen * rows + self._attend(query, 0) * (1 - rows)
         added = functional.linear(seen.transpose(1, 2).flatten(2), attn.to_out[0].weight)
         return output + self.weight / attn.rescale_output_factor * added
 
+    def _counts(self, told: Mapping[str, Tensor]) -> bool:
+        """Whether it counts at this timestep, which all rows of a batch share."""
+        first, last = self.window
+        return "timestep" not in told or last <= float(told["timestep"].flatten()[0]) <= first
+
     def _attend(self, query: Tensor, which: int) -> Tensor:
+        """What the queries find in the pictures to attend to (1) or to avoid (0)."""
         key, value = (
             tensor.to(query).expand(len(query), -1, -1, -1)
             for tensor in (self.get_buffer(f"key_{which}"), self.get_buffer(f"value_{which}"))

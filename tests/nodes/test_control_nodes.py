@@ -353,17 +353,18 @@ def test_an_ip_adapter_is_a_behaviour_that_changes_a_clone(kind: str, context: C
         "weight": 0.4, "start_percent": 0.1, "end_percent": 0.6,
     }  # fmt: skip
     ours, wanted = structural_clone(base), structural_clone(base)
-    install_ip_adapter(ours, behaviour, context)
+    install_ip_adapter(ours, behaviour, context, sigmas=SIGMAS)
     apply_ip_adapter(wanted, load_ip_adapter(path), seen()[layer], 0.4)
-    call = (randn(1, 4, 8, 8), torch.tensor([3]), randn(1, 5, 768))
-    with torch.no_grad():
-        assert torch.equal(ours(*call).sample, wanted(*call).sample)
-        assert not torch.equal(ours(*call).sample, base(*call).sample)
+    for timestep, counts in ((899, True), (400, True), (901, False), (398, False)):
+        call = (randn(1, 4, 8, 8), torch.tensor([timestep]), randn(1, 5, 768))
+        with torch.no_grad():
+            assert torch.equal(ours(*call).sample, (wanted if counts else base)(*call).sample)
+            assert not torch.equal(wanted(*call).sample, base(*call).sample)
     assert IPAdapterApply(tiny.checkpoint.MODEL, adapter, seen(), 0.0) is tiny.checkpoint.MODEL
     again = IPAdapterApply(tiny.checkpoint.MODEL, adapter, seen(2), 0.4, 0.1, 0.6)
     assert again.digest != model.digest
     other = structural_clone(unet("sd2"))
-    assert problem(lambda: install_ip_adapter(other, behaviour, context)).code == "bad_value"
+    assert problem(lambda: install_ip_adapter(other, behaviour, context, sigmas=SIGMAS)).code == "bad_value"
 
 
 # --- GLIGEN ----------------------------------------------------------------------------------------------------------

@@ -264,3 +264,10 @@ def test_a_unet_takes_an_adapters_features_at_any_size(structure: str, kind: str
     assert not torch.allclose(plain, steered)
     again = T2IAdapterRunner(t2i_adapter(kind), Hint(pictures(1)), ALWAYS).residuals(sigma=1.0, **given)
     torch.testing.assert_close(flat(again), flat(residuals), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(("structure", "kind"), [("sd1", "xl"), ("sd2", "xl"), ("xl", "full"), ("xl", "light")])
+def test_adapters_for_models_of_another_family_are_refused(structure: str, kind: str) -> None:
+    runner = T2IAdapterRunner(t2i_adapter(kind), Hint(pictures(1)), ALWAYS)
+    with pytest.raises(WrongModel, match="Stable Diffusion"):
+        runner.residuals(sigma=1.0, **step(structure))

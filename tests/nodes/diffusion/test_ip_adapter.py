@@ -77,7 +77,7 @@ def test_several_pictures_count_together_as_in_diffusers() -> None:
 def test_rows_that_avoid_are_shown_nothing_or_something_else(kind: str) -> None:
     base = unet()
     weights, seen = ip_adapter(base, kind), shown(kind)
-    rows: dict[str, Any] = {"cross_attention_kwargs": {"ip_adapter_masks": torch.tensor([0.0, 1.0])}}
+    rows: dict[str, Any] = {"cross_attention_kwargs": {"ip_adapter_masks": {"rows": torch.tensor([0.0, 1.0])}}}
     for negative in (None, shown(kind, seed=9)):
         clone = structural_clone(base)
         apply_ip_adapter(clone, parts(weights), seen, 0.6, negative)
@@ -103,6 +103,27 @@ def test_two_adapters_add_and_a_weight_of_nothing_changes_nothing() -> None:
     nothing = structural_clone(base)
     apply_ip_adapter(nothing, parts(first), shown("plain"), 0.0)
     assert torch.equal(ours(nothing), ours(base))
+
+
+def test_each_adapter_counts_at_its_own_timesteps() -> None:
+    base = unet()
+    first, second = ip_adapter(base, "plain"), ip_adapter(base, "plus", seed=50)
+    both, early, late = structural_clone(base), structural_clone(base), structural_clone(base)
+    apply_ip_adapter(both, parts(first), shown("plain"), 1.0, window=(1000.0, 500.0))
+    apply_ip_adapter(both, parts(second), shown("plus"), 1.0, window=(499.0, 10.0))
+    apply_ip_adapter(early, parts(first), shown("plain"), 1.0)
+    apply_ip_adapter(late, parts(second), shown("plus"), 1.0)
+
+    def at(model: Any, timestep: Any, **more: Any) -> Tensor:
+        with torch.no_grad():
+            return model(X, timestep, encoder_hidden_states=prompt(), **more).sample
+
+    for timestep, same in ((999, early), (500, early), (499, late), (10, late), (9, base)):
+        assert torch.equal(at(both, timestep), at(same, timestep))
+        assert torch.equal(at(structural_clone(both), torch.tensor([timestep] * 2)), at(same, timestep))
+    rows: dict[str, Any] = {"cross_attention_kwargs": {"ip_adapter_masks": {"rows": torch.tensor([0.0, 1.0])}}}
+    assert torch.equal(at(both, 700, **rows), at(early, 700, **rows))
+    assert "timestep" not in rows["cross_attention_kwargs"]["ip_adapter_masks"]
 
 
 def test_a_clone_of_the_clone_attends_to_the_same_pictures() -> None:
