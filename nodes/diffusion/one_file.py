@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodes.diffusion.loading import _IMPORTING, UnreadableModel, check_safetensors, first_line, quiet_libraries
+from nodes.diffusion.loading import _IMPORTING, UnreadableModel, first_line, quiet_libraries
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +21,23 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of all weights of a safetensors file, from its header alone. Raises UnreadableModel."""
     from safetensors import SafetensorError, safe_open
 
-    check_safetensors(path)
     try:
         with safe_open(str(path), framework="np") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
-        raise UnreadableModel(f"{path} cannot be read ({first_line(error)})") from error
+        if _is_pickle(path):
+            raise UnreadableModel(f"{path} is a pickle, which may run code when read, and is not used") from error
+        raise UnreadableModel(f"{path} is damaged, cut short, or no safetensors file ({first_line(error)})") from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as pickles, and the zip archives around them, do."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return False
+    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
 
 
 def count(shapes: Shapes, prefix: str) -> int:
