@@ -37,15 +37,16 @@ class Misfits:
 class _Hollow(TorchFunctionMode):
     """Memory that a module asks for to hold weights later is not made; tensors that are computed are real.
 
-    Layers make their parameters by `torch.empty` and then fill them, which does nothing on the meta device. Buffers
-    that no file holds, such as a text encoder's position ids, are computed, and so come out right.
+    Layers make their parameters by `torch.empty` and then fill them, or draw them by `torch.randn`; neither does
+    anything on the meta device. Buffers that no file holds, such as a text encoder's position ids, are computed, and
+    so come out right.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = dict(kwargs or {})
-        if func is torch.empty:
+        if func in (torch.empty, torch.randn):
             given["device"] = "meta"
         return func(*args, **given)
 

@@ -1,0 +1,122 @@
+"""Networks that lie in one safetensors file each: which there are, their recipes, and their modules.
+
+A recipe's `content` is the digest of its file. Modules are kept by the context's pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from nodegraph.context import Context, Roots
+from nodegraph.errors import Problem, ProblemError
+from nodegraph.sockets import Handle
+from nodes.models import reading_model, unreadable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+T = TypeVar("T")
+SUFFIX = ".safetensors"
+
+
+def files_in(*folders: str) -> Callable[[Roots], list[str]]:
+    """A list of the safetensors files in `folders` of the model folders."""
+
+    def names(roots: Roots) -> list[str]:
+        places = tuple(root / folder for root in roots.models for folder in folders)
+        return roots.list_files(places, (SUFFIX,))
+
+    return names
+
+
+def file_in(*folders: str) -> Callable[[str, Roots], Path | None]:
+    """How to find one of those files by its name."""
+
+    def find(name: str, roots: Roots) -> Path | None:
+        if not name.lower().endswith(SUFFIX):
+            return None
+        places = (roots.find_model(folder, name) for folder in folders)
+        return next((path for path in places if path is not None and path.is_file()), None)
+
+    return find
+
+
+def found(find: Callable[[str, Roots], Path | None], name: str, kind: str, context: Context) -> Path:
+    """The file `name`. Raises ProblemError when there is none."""
+    path = find(name, context.roots)
+    if path is None:
+        raise unreadable(f"there is no {kind} '{name}'")
+    return path
+
+
+def digest_of_file(path: Path, context: Context) -> str:
+    """The content digest of a file. Raises ProblemError when it cannot be read."""
+    try:
+        return context.digest(path)
+    except OSError as error:
+        raise unreadable(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def module_from_file(
+    handle: Handle,
+    context: Context,
+    load: Callable[[Path, torch.device, torch.dtype], nn.Module],
+    *,
+    half: bool = False,
+) -> nn.Module:
+    """The module of a recipe whose `path` is one file, made by `load` when it is first used.
+
+    half: it runs beside the UNet, in the number format of the context; else in float32. Raises ProblemError.
+    """
+    from nodes.diffusion.loading import module_pieces
+    from nodes.diffusion.one_file import file_bytes, file_stamp
+
+    device, dtype = place(context, half=half)
+    path = Path(handle.path)
+    stamp = reading_model(lambda: file_stamp(path))
+    return context.pool.get(
+        f"{handle.weights}/{device}/{dtype}/{stamp}",
+        lambda: unchanged_file(handle, context, lambda: load(path, device, dtype)),
+        module_pieces,
+        lambda: file_bytes(path, dtype.itemsize),
+    )
+
+
+def unchanged_file(handle: Handle, context: Context, load: Callable[[], T]) -> T:
+    """Run `load`, which reads a recipe's file, provided that it is what it was when the recipe was made.
+
+    Results are kept under that file's digest, so that it is compared before and after. Raises ProblemError.
+    """
+    path = Path(handle.path)
+    _check_content(handle, path, context)
+    loaded = reading_model(load)
+    _check_content(handle, path, context)
+    return loaded
+
+
+def _check_content(handle: Handle, path: Path, context: Context) -> None:
+    if digest_of_file(path, context) != handle.content:
+        raise ProblemError(
+            Problem(
+                code="model_changed",
+                message=f"{path} changed while it was in use",
+                hint="run the workflow again once the model's files stay as they are",
+            )
+        )
+
+
+def place(context: Context, *, half: bool) -> tuple[torch.device, torch.dtype]:
+    """The device and number format that the context names. Raises ProblemError."""
+    from nodes.diffusion.devices import pick_device, pick_dtype
+
+    try:
+        device = pick_device(context.device)
+        return device, pick_dtype(context.dtype if half else "fp32", device)
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        raise ProblemError(
+            Problem(code="bad_device", message=message, got=context.device, hint=hint or None)
+        ) from error
