@@ -55,6 +55,10 @@ def step_weights(log_phi: Callable[[float], float], sigma: float, sigma_next: fl
     return StepWeights(ratio, dt + flat, dt**2 / 2 + bent, math.sqrt(max(variance, 0.0)))
 
 
+def _over(change: Tensor, way: float) -> Tensor:
+    return change / way
+
+
 def sample_er_sde(
     model: Model,
     x: Tensor,
@@ -89,13 +93,13 @@ def sample_er_sde(
             continue
         weights = step_weights(log_phi, sigma, sigma_next)
         x = weights.ratio * x + (1 - weights.ratio) * denoised
-        slope: Tensor | None = None
+        slope = None
         if history and max_stage > 1:
             before, slope_before = history
-            slope = (denoised - before) / (sigma - levels[i - 1])
+            slope = _over(denoised - before, sigma - levels[i - 1])
             x = x + weights.first * slope
             if slope_before is not None and max_stage > 2:
-                x = x + (slope - slope_before) * (weights.second * 2 / (sigma - levels[i - 2]))
+                x = x + weights.second * _over(slope - slope_before, (sigma - levels[i - 2]) / 2)
         if draws and weights.noise > 0:
             x = x + noise(sigma, sigma_next) * (s_noise * weights.noise)
         history = (denoised, slope)

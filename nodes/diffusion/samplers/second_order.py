@@ -58,12 +58,13 @@ def sample_heunpp2(
 ) -> Tensor:
     """Heun++2: look two steps ahead, and weigh the slope there by how much noise is left.
 
-    A slope ahead weighs sigma / (k sigma_0) for k slopes and the schedule's first sigma_0, the step's own the rest. So
-    early steps average slopes as Heun's method (of one or two steps ahead) does, and late ones are Euler's; the order
-    is 1. The last but one step looks one step ahead, the last one not at all.
+    A slope ahead weighs sigma / (k sigma_0) for k slopes and the schedule's highest sigma_0, the step's own the rest.
+    So early steps average slopes, as Heun's method does, and late ones are Euler's; the order is 1. The last but one
+    step looks one step ahead, the last one not at all.
     """
     callback = callback or ignore
     levels = sigmas.tolist()
+    top = max(levels, default=0.0)
     for i, sigma, sigma_next in steps(levels, start):
         denoised = denoise_at(model, x, sigma)
         callback(Step(i, len(levels) - 1, sigma, x, denoised))
@@ -74,7 +75,7 @@ def sample_heunpp2(
         for level in ahead:
             x_ahead = x_ahead + slope_ahead * (level - before)
             slope_ahead = (x_ahead - denoise_at(model, x_ahead, level)) / level
-            mean = mean + (slope_ahead - slope) * (level / (levels[0] * (1 + len(ahead))))
+            mean = mean + (slope_ahead - slope) * (level / (top * (1 + len(ahead))))
             before = level
         x = x + mean * (sigma_next - sigma)
     return x
