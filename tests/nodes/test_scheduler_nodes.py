@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodegraph import Session, loads
 from nodegraph.sockets import Noise, Sigmas
 from nodes import schedulers
 from nodes.diffusion.schedules import SCHEDULES, schedule
@@ -233,3 +234,31 @@ def test_settings_that_make_no_schedule_are_told(tiny: Tiny, make: Any, name: st
 def test_odd_ranges_still_give_a_schedule(node: str) -> None:
     """The highest level below the lowest one is what somebody asked for; there is no reason to stop."""
     assert torch.isfinite(getattr(schedulers, node)(4, 1.0, 2.0)).all()
+
+
+WORKFLOW = """
+nodegraph: 1
+params: {step: 2}
+nodes:
+  model: {uses: CheckpointLoaderSimple, with: {ckpt_name: tiny}}
+  sigmas: {uses: BasicScheduler, with: {model: $model.model, scheduler: karras, steps: 6}}
+  parts: {uses: SplitSigmas, with: {sigmas: $sigmas, step: $step}}
+  back: {uses: FlipSigmas, with: {sigmas: $parts.low_sigmas}}
+  level: {uses: SamplingPercentToSigma, with: {model: $model.model, sampling_percent: 0.5}}
+  first: {uses: SetFirstSigma, with: {sigmas: $back, sigma: $level}}
+  sampler: {uses: SamplerSASolver, with: {model: $model.model, use_pece: true}}
+  noise: {uses: RandomNoise, with: {noise_seed: 5}}
+outputs: {first: $first, sampler: $sampler, noise: $noise}
+"""
+
+
+def test_a_workflow_passes_schedules_on_and_computes_only_what_changed() -> None:
+    workflow = loads(WORKFLOW)
+    with Session() as session:
+        result = session.run(workflow)
+        expected = [SD.percent_to_sigma(0.5), *schedule("karras", SD, 6)[2:-1].flip(0).tolist()]
+        assert result.outputs["first"].tolist() == pytest.approx(expected, rel=1e-5)
+        assert result.outputs["sampler"].name == "sa_solver_pece"
+        assert result.outputs["noise"] == Noise(5)
+        assert session.run(workflow).executed == ()
+        assert set(session.run(workflow, {"step": 3}).executed) == {"parts", "back", "first"}
