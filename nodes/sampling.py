@@ -11,40 +11,12 @@ from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Help, Range, Seed, node
 from nodegraph.sockets import Conditioning, Latent, Model
 from nodes.models import latent_scale_of, module_of, reading_model, sigmas_of
+from nodes.sampler_names import SamplerName, SchedulerName
 
 if TYPE_CHECKING:
     from nodes.diffusion.preview import LatentRGB
     from nodes.diffusion.samplers import Step
 
-SamplerName = Literal[
-    "euler",
-    "euler_ancestral",
-    "heun",
-    "dpm_2",
-    "dpm_2_ancestral",
-    "lms",
-    "dpmpp_2s_ancestral",
-    "dpmpp_sde",
-    "dpmpp_2m",
-    "dpmpp_2m_sde",
-    "dpmpp_3m_sde",
-    "ddpm",
-    "lcm",
-    "ddim",
-    "uni_pc",
-    "uni_pc_bh2",
-]
-SchedulerName = Literal[
-    "simple",
-    "sgm_uniform",
-    "karras",
-    "exponential",
-    "ddim_uniform",
-    "beta",
-    "normal",
-    "linear_quadratic",
-    "kl_optimal",
-]
 Steps = Annotated[int, Range(1, 10_000)]
 Cfg = Annotated[float, Range(0, 100, step=0.1), Help("how strongly the prompt guides; 1 leaves the negative one out")]
 Switch = Literal["enable", "disable"]

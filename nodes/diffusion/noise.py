@@ -111,20 +111,22 @@ class _FreshNoise:
             raise ValueError(f"this is no state of a generator: {error}") from error
 
 
-def brownian_noise(x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> StepNoise:
+def brownian_noise(x: Tensor, sigma_min: float, sigma_max: float, seed: int, *, on_device: bool = False) -> StepNoise:
     """Increments of one Brownian path over sigma_min..sigma_max, scaled to unit variance.
 
     The path is fixed by the seed alone, so a finer schedule follows the same path and draws nearly the same
-    picture (Li et al. 2020, "Scalable gradients for SDEs", as torchsde implements it). Drawn on the CPU.
+    picture (Li et al. 2020, "Scalable gradients for SDEs", as torchsde implements it). Drawn on the CPU, so that a
+    seed means the same on every device, or `on_device`, which is faster on a GPU and another path there.
     """
-    return _BrownianNoise(x, sigma_min, sigma_max, seed)
+    return _BrownianNoise(x, sigma_min, sigma_max, seed, x.device if on_device else torch.device("cpu"))
 
 
 class _BrownianNoise:
     """The path is halved at fixed places, each with a seed of its own, so no draw depends on the ones before."""
 
-    def __init__(self, x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> None:
+    def __init__(self, x: Tensor, sigma_min: float, sigma_max: float, seed: int, device: torch.device) -> None:
         self._x, self._sigma_min, self._sigma_max, self._seed = x, sigma_min, sigma_max, seed
+        self._device = device
         self._tree: BrownianTree | None = None
 
     def __call__(self, sigma: float, sigma_next: float) -> Tensor:
@@ -135,7 +137,7 @@ class _BrownianNoise:
         if self._tree is None:
             from torchsde import BrownianTree  # a second to import, for the SDE samplers only
 
-            origin = torch.zeros(x.shape, dtype=x.dtype)
+            origin = torch.zeros(x.shape, dtype=x.dtype, device=self._device)
             self._tree = BrownianTree(self._sigma_min, origin, self._sigma_max, entropy=self._seed)
         # torchsde rounds the ends of its path to six digits and warns about a query beyond them.
         start, end = round(self._sigma_min, 6), round(self._sigma_max, 6)

@@ -18,7 +18,7 @@ from torch import Tensor
 from nodes.diffusion.noise import StepNoise
 from nodes.diffusion.samplers import Callback, Start, Step
 
-FORMAT = 1
+FORMAT = 2
 """Goes up when a sampler's memory, or the state below, changes its meaning."""
 
 
@@ -34,11 +34,12 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resumed:
-    """A step to go on from: its latent `x`, its `denoised`, and where the sampler is to start."""
+    """A step to go on from: its latent `x`, what the model gave for it, and where the sampler is to start."""
 
     x: Tensor
     denoised: Tensor
     start: Start
+    unconditional: Tensor | None = None
 
 
 def fingerprint(sampler: str, x: Tensor, sigmas: Tensor, seed: int, options: Mapping[str, object]) -> str:
@@ -75,26 +76,28 @@ def keeping(callback: Callback, keeper: Keeper, mark: str, noise: StepNoise | No
     return call
 
 
-def resume(keeper: Keeper, mark: str, x: Tensor, steps: int, noise: StepNoise | None) -> Resumed | None:
-    """The step that the sampling `mark` of `steps` steps came to, its tensors where `x` is; `noise` goes on from there.
+def resume(keeper: Keeper, mark: str, x: Tensor, steps: int | None, noise: StepNoise | None) -> Resumed | None:
+    """The step that the sampling `mark` came to, its tensors where `x` is; `noise` goes on from there.
 
-    None, and `noise` as it was, if nothing fitting was kept.
+    `steps` is how many there are, None where nobody knows beforehand. Gives None, and leaves `noise` as it was, if
+    nothing fitting was kept.
     """
     state = keeper.load()
     if not isinstance(state, Mapping) or state.get("mark") != mark:
         return None
     try:
         i, memory = state["i"], _thaw(state["memory"], x.device)
-        found, denoised = (_thaw(state[name], x.device) for name in ("x", "denoised"))
-        if type(i) is not int or not 0 <= i < steps or not isinstance(memory, tuple):
+        found, denoised, unconditional = (_thaw(state[name], x.device) for name in ("x", "denoised", "unconditional"))
+        if type(i) is not int or i < 0 or (steps is not None and i >= steps) or not isinstance(memory, tuple):
             return None
-        if any(tensor.shape != x.shape or tensor.dtype != x.dtype for tensor in (found, denoised)):
+        tensors = (found, denoised) if unconditional is None else (found, denoised, unconditional)
+        if any(tensor.shape != x.shape or tensor.dtype != x.dtype for tensor in tensors):
             return None
         if noise is not None:
             noise.restore(state["noise"])
     except (KeyError, ValueError, TypeError, AttributeError):  # whoever wrote this, it was not `keeping`
         return None
-    return Resumed(found, denoised, Start(i, memory))
+    return Resumed(found, denoised, Start(i, memory), unconditional)
 
 
 def _state_of(step: Step, mark: str, noise: StepNoise | None) -> dict[str, object]:
@@ -103,6 +106,7 @@ def _state_of(step: Step, mark: str, noise: StepNoise | None) -> dict[str, objec
         "i": step.i,
         "x": _freeze(step.x),
         "denoised": _freeze(step.denoised),
+        "unconditional": _freeze(step.unconditional),
         "memory": _freeze(step.memory),
         "noise": None if noise is None else noise.state(),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,11 +17,15 @@ from torch.nn import functional
 from nodes.diffusion.noise import StepNoise, ancestral_noise, brownian_noise, noise_for_batch
 from nodes.diffusion.resume import Keeper, fingerprint, keeping, resume
 from nodes.diffusion.samplers import BEGINNING, SAMPLERS, Callback, Model, NoiseKind, Step
-from nodes.diffusion.samplers.common import ignore, knowing
+from nodes.diffusion.samplers.common import GuidedModel, both_of, ignore, knowing
 from nodes.diffusion.schedules import schedule
 from nodes.diffusion.sigmas import ModelSigmas
 
 SD15_LATENT_SCALE = 0.18215
+
+
+class UnusableSigmas(ValueError):
+    """Noise levels that no sampler can take: not finite, or not above 0 before the last one."""
 
 
 class NonFiniteLatent(ArithmeticError):
@@ -66,34 +71,63 @@ def latent_mask(mask: Tensor, latent: Tensor) -> Tensor:
     return mask.repeat(copies, 1, 1, 1)[: latent.shape[0]]
 
 
-def masked_model(model: Model, mask: Tensor, latent: Tensor, noise: Tensor) -> Model:
+def masked_model(model: Model, mask: Tensor, latent: Tensor, noise: Tensor) -> GuidedModel:
     """A model that keeps `latent` where `mask` is 0: it sees it at the right noise level, and gives it back.
 
     All tensors are in sampling space (Lugmayr et al. 2022, RePaint, without its resampling).
     """
+    return _Masked(model, mask, latent, noise)
 
-    def masked(x: Tensor, sigma: Tensor) -> Tensor:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Masked:
+    model: Model
+    mask: Tensor
+    latent: Tensor
+    noise: Tensor
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return self._kept(self.model(self._seen(x, sigma), sigma))
+
+    def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        denoised, unconditional = both_of(self.model, self._seen(x, sigma), sigma)
+        return self._kept(denoised), self._kept(unconditional)
+
+    def _seen(self, x: Tensor, sigma: Tensor) -> Tensor:
         level = sigma.view(-1, *[1] * (x.ndim - 1))
-        denoised = model(x * mask + (latent + noise * level) * (1 - mask), sigma)
-        return denoised * mask + latent * (1 - mask)
+        return x * self.mask + (self.latent + self.noise * level) * (1 - self.mask)
 
-    return masked
+    def _kept(self, denoised: Tensor) -> Tensor:
+        return denoised * self.mask + self.latent * (1 - self.mask)
 
 
-def step_noise(kind: NoiseKind, x: Tensor, sigmas: Tensor, seed: int, *, independent: bool = False) -> StepNoise | None:
-    """The noise that a sampler of this kind draws on its way through `sigmas`."""
+def step_noise(
+    kind: NoiseKind, x: Tensor, sigmas: Tensor, seed: int, *, independent: bool = False, on_device: bool = False
+) -> StepNoise | None:
+    """The noise that a sampler of this kind draws on its way through `sigmas`.
+
+    `on_device` draws a Brownian path where the latent is; on a CPU that is no difference.
+    """
     if kind == "ancestral":
         return ancestral_noise(seed, x, independent=independent)
     if kind == "brownian":
-        return brownian_noise(x, float(sigmas[sigmas > 0].min()), float(sigmas.max()), seed)
+        return brownian_noise(x, float(sigmas[sigmas > 0].min()), float(sigmas.max()), seed, on_device=on_device)
     return None
+
+
+def check_sigmas(sigmas: Tensor) -> None:
+    """Raise UnusableSigmas for noise levels that are not finite, or not above 0 (the last one may be 0)."""
+    if not torch.isfinite(sigmas).all() or (sigmas[:-1] <= 0).any() or (sigmas[-1:] < 0).any():
+        shown = ", ".join(f"{sigma:.6g}" for sigma in sigmas[:12].tolist()) + (", …" if len(sigmas) > 12 else "")
+        raise UnusableSigmas(f"noise levels must be above 0, the last one may be 0; these are {shown}")
 
 
 def _checked(callback: Callback) -> Callback:
     """The callback, after a look at whether the numbers are still numbers."""
 
     def check(step: Step) -> None:
-        if not torch.isfinite(step.denoised).all():
+        seen = (step.denoised,) if step.unconditional is None else (step.denoised, step.unconditional)
+        if not all(torch.isfinite(tensor).all() for tensor in seen):
             raise NonFiniteLatent(step.i, step.n)
         callback(step)
 
@@ -120,26 +154,28 @@ def sample_latent(
 
     `noise` [B, C, h, w] (zeros to add none) is scaled to sigmas[0]. The callback sees sampling space. With a
     `keeper` the state is kept on the way, and one that the same sampling left there is gone on from.
-    Raises NonFiniteLatent, and whatever the callback raises to end the run.
+    Raises UnusableSigmas, NonFiniteLatent, and whatever the callback raises to end the run.
     """
     # A schedule with more steps than the model has noise levels repeats some; such a step would do nothing.
     sigmas = sigmas.unique_consecutive()
     if len(sigmas) < 2:
         return latent
+    check_sigmas(sigmas)
     spec = SAMPLERS[sampler]
     picture = latent.to(torch.float32) * latent_scale
     noise = noise.to(picture)
     x = add_noise(picture, noise, float(sigmas[0]), sigma_max)
     if noise_mask is not None:
         model = masked_model(model, latent_mask(noise_mask, picture), picture, noise)
-    drawn = step_noise(spec.noise_kind, x, sigmas, seed, independent=independent_noise)
+    drawn = step_noise(spec.noise_kind, x, sigmas, seed, independent=independent_noise, on_device=spec.noise_on_device)
     callback, start = callback or ignore, BEGINNING
     if keeper is not None:
         asked = options | {"independent_noise": independent_noise}
         mark = fingerprint(sampler, x, sigmas, seed, asked)
-        resumed = resume(keeper, mark, x, len(sigmas) - 1, drawn)
+        resumed = resume(keeper, mark, x, None if spec.own_steps else len(sigmas) - 1, drawn)
         if resumed is not None:
-            x, start, model = resumed.x, resumed.start, knowing(model, resumed.denoised)
+            x, start = resumed.x, resumed.start
+            model = knowing(model, resumed.denoised, resumed.unconditional)
         callback = keeping(callback, keeper, mark, drawn)
     with torch.no_grad():
         x = spec.function(model, x, sigmas, noise=drawn, callback=_checked(callback), start=start, **options)

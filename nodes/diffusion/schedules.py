@@ -24,25 +24,25 @@ MAX_STEPS = 1_000_000
 """Length of the longest schedule: a denoise close to 0 asks for one without end."""
 
 
-def _to_zero(sigmas: Tensor) -> Tensor:
+def to_zero(sigmas: Tensor) -> Tensor:
     """Float32, with the final 0."""
     return torch.cat([sigmas.to(torch.float32), torch.zeros(1)])
 
 
 def normal(model: ModelSigmas, steps: int) -> Tensor:
     """Evenly spaced in the timesteps that the model was trained on, both ends included."""
-    return _to_zero(model.sigma(torch.linspace(len(model.table) - 1, 0, steps)))
+    return to_zero(model.sigma(torch.linspace(len(model.table) - 1, 0, steps)))
 
 
 def sgm_uniform(model: ModelSigmas, steps: int) -> Tensor:
     """Evenly spaced in timesteps, the last one left out (as Stability's generative-models does)."""
-    return _to_zero(model.sigma(torch.linspace(len(model.table) - 1, 0, steps + 1)[:-1]))
+    return to_zero(model.sigma(torch.linspace(len(model.table) - 1, 0, steps + 1)[:-1]))
 
 
 def simple(model: ModelSigmas, steps: int) -> Tensor:
     """Table entries at an even stride down from the top one."""
     stride = len(model.table) / steps
-    return _to_zero(model.table[[-1 - int(i * stride) for i in range(steps)]])
+    return to_zero(model.table[[-1 - int(i * stride) for i in range(steps)]])
 
 
 def ddim_uniform(model: ModelSigmas, steps: int) -> Tensor:
@@ -51,32 +51,44 @@ def ddim_uniform(model: ModelSigmas, steps: int) -> Tensor:
     As many as the table holds: where `steps` does not divide N that can be more than `steps`.
     """
     stride = max(len(model.table) // steps, 1)
-    return _to_zero(model.table[1::stride].flip(0))
+    return to_zero(model.table[1::stride].flip(0))
 
 
 def karras(model: ModelSigmas, steps: int, rho: float = 7.0) -> Tensor:
     """Evenly spaced in sigma^(1/rho) (Karras et al. 2022, eq. 5)."""
+    return karras_between(model.sigma_max, model.sigma_min, steps, rho)
+
+
+def karras_between(sigma_max: float, sigma_min: float, steps: int, rho: float = 7.0) -> Tensor:
+    """`karras` from any noise level to any other. Raises ZeroDivisionError, OverflowError for a rho of about 0."""
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
-    low, high = model.sigma_min ** (1 / rho), model.sigma_max ** (1 / rho)
-    return _to_zero((high + ramp * (low - high)) ** rho)
+    low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
+    return to_zero((high + ramp * (low - high)) ** rho)
 
 
 def exponential(model: ModelSigmas, steps: int) -> Tensor:
     """Evenly spaced in log sigma."""
-    high, low = math.log(model.sigma_max), math.log(model.sigma_min)
-    return _to_zero(torch.linspace(high, low, steps, dtype=torch.float64).exp())
+    return exponential_between(model.sigma_max, model.sigma_min, steps)
+
+
+def exponential_between(sigma_max: float, sigma_min: float, steps: int) -> Tensor:
+    """`exponential` from any noise level above 0 to any other."""
+    return to_zero(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps, dtype=torch.float64).exp())
 
 
 def beta(model: ModelSigmas, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
     """Timesteps at quantiles of a Beta distribution, dense at both ends (Lee et al. 2024, "Beta Sampling").
 
     Timesteps that round to the same integer count once, so many steps can give fewer than asked for.
+    Raises ValueError unless both parameters are above 0.
     """
+    if not (alpha > 0 and beta > 0):
+        raise ValueError(f"alpha and beta must be above 0, got {alpha} and {beta}")
     from scipy.stats import beta as beta_distribution  # half a second to import, for this schedule only
 
     quantiles = 1 - torch.arange(steps, dtype=torch.float64) / steps
     timesteps = torch.from_numpy(beta_distribution.ppf(quantiles.numpy(), alpha, beta)) * (len(model.table) - 1)
-    return _to_zero(model.table[timesteps.round().long().unique_consecutive()])
+    return to_zero(model.table[timesteps.round().long().unique_consecutive()])
 
 
 def linear_quadratic(model: ModelSigmas, steps: int, threshold: float = 0.025) -> Tensor:
@@ -89,14 +101,14 @@ def linear_quadratic(model: ModelSigmas, steps: int, threshold: float = 0.025) -
     curvature = (1 - threshold - slope * (steps - linear)) / (steps - linear) ** 2
     i = torch.arange(steps, dtype=torch.float64)
     way = slope * i + curvature * (i - linear).clamp(min=0) ** 2
-    return _to_zero((1 - way) * model.sigma_max)
+    return to_zero((1 - way) * model.sigma_max)
 
 
 def kl_optimal(model: ModelSigmas, steps: int) -> Tensor:
     """Evenly spaced in arctan sigma, optimal in KL divergence for Gaussian data (Sabour et al. 2024)."""
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     high, low = math.atan(model.sigma_max), math.atan(model.sigma_min)
-    return _to_zero((high + ramp * (low - high)).tan())
+    return to_zero((high + ramp * (low - high)).tan())
 
 
 SCHEDULES: dict[str, Schedule] = {

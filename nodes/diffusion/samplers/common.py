@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
@@ -19,11 +19,23 @@ Model = Callable[[Tensor, Tensor], Tensor]
 """`model(x [B, ...], sigma [B]) -> denoised [B, ...]`."""
 
 
+class GuidedModel(Protocol):
+    """A model that can also tell what it would have given without its prompt, which the CFG++ samplers ask for."""
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor: ...
+
+    def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """(denoised, unconditional), each [B, ...]: with guidance, and by the negative prompt alone."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """Step `i` of `n`, from 0: the latent `x` at noise level `sigma`, and what the model sees behind it.
 
+    `n` is a number known beforehand, except where a sampler chooses its steps on the way; there it is an estimate.
     `memory` is what a multistep method knows of the steps before: numbers, tensors and tuples of such.
+    `unconditional` is what CFG++ samplers use beside `denoised`.
     """
 
     i: int
@@ -32,6 +44,7 @@ class Step:
     x: Tensor
     denoised: Tensor
     memory: tuple[Any, ...] = ()
+    unconditional: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,17 +80,37 @@ def denoise_at(model: Model, x: Tensor, sigma: float) -> Tensor:
     return model(x, x.new_full((x.shape[0],), sigma))
 
 
-def knowing(model: Model, denoised: Tensor) -> Model:
+def both_of(model: Model, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """(denoised, unconditional) of a GuidedModel; of any other model, what it gives for both."""
+    if hasattr(model, "both"):
+        return cast(GuidedModel, model).both(x, sigma)
+    denoised = model(x, sigma)
+    return denoised, denoised
+
+
+def denoise_both(model: Model, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """`both_of` for a batch that is all at one noise level."""
+    return both_of(model, x, x.new_full((x.shape[0],), sigma))
+
+
+def knowing(model: Model, denoised: Tensor, unconditional: Tensor | None = None) -> GuidedModel:
     """`model`, of which the first evaluation is known: a step that is taken up again has that one behind it.
 
     It saves the evaluation; for UniPC there is no other way, which evaluates where its predictor led, not at `x`.
     """
-    known: list[Tensor] = [denoised]
+    return _Knowing(model, [(denoised, denoised if unconditional is None else unconditional)])
 
-    def knowing_model(x: Tensor, sigma: Tensor) -> Tensor:
-        return known.pop() if known else model(x, sigma)
 
-    return knowing_model
+@dataclass(frozen=True, slots=True, eq=False)
+class _Knowing:
+    model: Model
+    known: list[tuple[Tensor, Tensor]]
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return self.known.pop()[0] if self.known else self.model(x, sigma)
+
+    def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        return self.known.pop() if self.known else both_of(self.model, x, sigma)
 
 
 def steps(levels: Sequence[float], start: Start) -> Iterator[tuple[int, float, float]]:

@@ -101,8 +101,11 @@ def sample_dpmpp_sde(
     start: Start = BEGINNING,
     eta: float = 1.0,
     s_noise: float = 1.0,
+    r: float = 0.5,
 ) -> Tensor:
-    """Stochastic DPM-Solver++(2S): noise at the midpoint and at the end, both from one Brownian path."""
+    """Stochastic DPM-Solver++(2S): noise at the share `r` of the step and at its end, both from one Brownian path."""
+    if not 0 < r <= 1:
+        raise ValueError(f"r must lie above 0 and at most at 1, got {r}")
     callback = callback or ignore
     levels = sigmas.tolist()
     for i, sigma, sigma_next in steps(levels, start):
@@ -111,14 +114,16 @@ def sample_dpmpp_sde(
         if sigma_next == 0:
             x = denoised
             continue
-        sigma_mid = math.sqrt(sigma * sigma_next)
+        sigma_mid = math.sqrt(sigma * sigma_next) if r == 0.5 else sigma * (sigma_next / sigma) ** r
         down, up = ancestral_split(sigma, sigma_mid, eta)
         x_mid = _towards(denoised, x, sigma, down)
         if up > 0:
             x_mid = x_mid + noise(sigma, sigma_mid) * (s_noise * up)
-        denoised_mid = denoise_at(model, x_mid, sigma_mid)
+        estimate = denoise_at(model, x_mid, sigma_mid)
+        if r != 0.5:
+            estimate = denoised + (estimate - denoised) / (2 * r)
         down, up = ancestral_split(sigma, sigma_next, eta)
-        x = _towards(denoised_mid, x, sigma, down)
+        x = _towards(estimate, x, sigma, down)
         if up > 0:
             x = x + noise(sigma, sigma_next) * (s_noise * up)
     return x
@@ -126,7 +131,7 @@ def sample_dpmpp_sde(
 
 def _sde_noise_scale(sigma_next: float, h: float, eta: float) -> float:
     """Standard deviation of the noise that the reverse SDE of strength `eta` adds over a step h."""
-    return sigma_next * math.sqrt(-math.expm1(-2 * eta * h))
+    return sigma_next * math.sqrt(max(-math.expm1(-2 * eta * h), 0.0))
 
 
 def sample_dpmpp_2m_sde(
@@ -164,6 +169,23 @@ def sample_dpmpp_2m_sde(
             x = x + noise(sigma, sigma_next) * (s_noise * _sde_noise_scale(sigma_next, h, eta))
         previous, h_previous = denoised, h
     return x
+
+
+def sample_dpmpp_2m_sde_heun(
+    model: Model,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    noise: NoiseSampler,
+    callback: Callback | None = None,
+    start: Start = BEGINNING,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+) -> Tensor:
+    """SDE-DPM-Solver++(2M) with the solver type "heun"."""
+    return sample_dpmpp_2m_sde(
+        model, x, sigmas, noise=noise, callback=callback, start=start, eta=eta, s_noise=s_noise, solver_type="heun"
+    )
 
 
 def sample_dpmpp_3m_sde(

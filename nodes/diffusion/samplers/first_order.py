@@ -110,7 +110,7 @@ def sample_ddpm(
         x = from_x * x + from_denoised * denoised
         if sigma_next > 0:
             variance = (1 - abar_next) / (1 - abar) * (1 - alpha)
-            x = x + noise(sigma, sigma_next) * math.sqrt(variance / abar_next)
+            x = x + noise(sigma, sigma_next) * math.sqrt(max(variance, 0.0) / abar_next)
     return x
 
 

@@ -42,7 +42,18 @@ def test_spread_of_a_gaussian(name, sd_sigmas):
     assert float(found.std()) == pytest.approx(0.5, rel=0.05)
 
 
-@pytest.mark.parametrize("name", ["euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpmpp_2s_ancestral"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "euler_ancestral",
+        "euler_ancestral_cfg_pp",
+        "dpmpp_2m_sde",
+        "dpmpp_3m_sde",
+        "dpmpp_2s_ancestral",
+        "res_multistep_ancestral",
+        "sa_solver",
+    ],
+)
 def test_more_steps_come_closer(name, sd_sigmas):
     truth = draw(COUNT, seed=5)
     few, many = (

@@ -107,3 +107,58 @@ def test_ddpm_is_the_ancestral_sampler_written_in_other_coordinates(sd_sigmas):
         SAMPLERS[name].function(denoise, x, sigmas, noise=ancestral_noise(4, x)) for name in ("ddpm", "euler_ancestral")
     )
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+
+
+@ignore_numpy_warning
+@pytest.mark.parametrize(("predictor", "corrector"), [(1, 1), (2, 2), (2, 3), (3, 4)])
+@pytest.mark.parametrize("tau", [0.0, 1.0])
+def test_sa_solver_agrees_with_diffusers(predictor, corrector, tau, sd_sigmas):
+    """diffusers always uses the simpler weights of order 2; its last step ends above 0, as this schedule does."""
+    from diffusers import SASolverScheduler
+
+    sigmas = karras(sd_sigmas, 9)[:-1].double()
+    x = torch.randn(16, 4, generator=generator(1), dtype=torch.float64) * float(sigmas[0])
+    scheduler = SASolverScheduler(
+        **BETAS,
+        predictor_order=predictor,
+        corrector_order=corrector,
+        prediction_type="sample",
+        tau_func=lambda t: tau,
+        algorithm_type="data_prediction",
+        lower_order_final=False,
+    )
+    scheduler.set_timesteps(len(sigmas) - 1)
+    scheduler.sigmas = sigmas
+    scheduler.timesteps = torch.arange(len(sigmas) - 1, 0, -1)
+    noises = ancestral_noise(7, x)
+    rng = generator(7)
+    scale = (1 + sigmas**2).sqrt().tolist()
+    theirs = x / scale[0]
+    for i, t in enumerate(scheduler.timesteps):
+        denoised = denoise(theirs * scale[i], sigmas[i].expand(len(x)))
+        theirs = scheduler.step(denoised, int(t), theirs, generator=rng, return_dict=False)[0]
+    found = SAMPLERS["sa_solver"].function(
+        denoise, x, sigmas, noise=noises if tau else None, eta=tau, sde_start_sigma=math.inf, sde_end_sigma=0.0,
+        predictor_order=predictor, corrector_order=corrector, simple_order_2=True,
+    )  # fmt: skip
+    torch.testing.assert_close(found, theirs * scale[-1], rtol=1e-6, atol=1e-6)
+
+
+def test_ipndm_agrees_with_diffusers(sd_sigmas):
+    """diffusers asks for v = (eps - sigma D) / sqrt(1 + sigma^2), and has no step into 0."""
+    from diffusers import IPNDMScheduler
+
+    sigmas = karras(sd_sigmas, 9)[:-1].double()
+    x = torch.randn(16, 4, generator=generator(1), dtype=torch.float64) * float(sigmas[0])
+    scheduler = IPNDMScheduler()
+    scheduler.set_timesteps(len(sigmas) - 1)
+    scale = (1 + sigmas**2).sqrt()
+    scheduler.alphas, scheduler.betas = 1 / scale, sigmas / scale
+    scheduler.timesteps = torch.arange(len(sigmas) - 1, 0, -1)
+    theirs = x / scale[0]
+    for i, t in enumerate(scheduler.timesteps):
+        denoised = denoise(theirs * scale[i], sigmas[i].expand(len(x)))
+        eps = (theirs * scale[i] - denoised) / sigmas[i]
+        theirs = scheduler.step((eps - sigmas[i] * denoised) / scale[i], t, theirs, return_dict=False)[0]
+    found = SAMPLERS["ipndm"].function(denoise, x, sigmas)
+    torch.testing.assert_close(found, theirs * scale[-1], rtol=1e-6, atol=1e-6)
