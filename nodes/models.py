@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.sockets import Clip, Handle, Model
+from nodes.noise_levels import sigmas_of as sigmas_of
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from nodes.diffusion.sigmas import ModelSigmas
 
 T = TypeVar("T")
 
@@ -125,21 +124,6 @@ def tokenizer_of(clip: Clip, context: Context) -> Any:
         lambda: unchanged(clip, context, lambda: load_tokenizer(Path(clip.path))),
         lambda tokenizer: 50 * len(tokenizer),
     )
-
-
-def sigmas_of(model: Model) -> ModelSigmas:
-    """The noise levels a model was trained on."""
-    import torch
-
-    from nodes.diffusion.sigmas import ModelSigmas, scaled_linear_betas, sigma_table
-
-    steps = int(model.option("steps", 1000))
-    start, end = float(model.option("beta_start", 0.00085)), float(model.option("beta_end", 0.012))
-    if model.option("beta_schedule", "scaled_linear") == "linear":
-        betas = torch.linspace(start, end, steps, dtype=torch.float64)
-    else:
-        betas = scaled_linear_betas(steps, start, end)
-    return ModelSigmas.from_table(sigma_table(betas=betas))
 
 
 def latent_scale_of(model: Model) -> float:

@@ -123,7 +123,9 @@ def run_sampler(
     """What both samplers do: guide the model, sample, report each step, and go on where an earlier run stopped."""
     import torch
 
-    from nodes.diffusion.denoiser import conditions, guided_denoiser, unet_denoiser
+    from nodes.diffusion.conditions import conditions
+    from nodes.diffusion.denoiser import unet_denoiser
+    from nodes.diffusion.guidance import guided_denoiser
     from nodes.diffusion.sampling import NonFiniteLatent, sample
 
     check_steps(steps, denoise)
