@@ -218,7 +218,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Amendment:
-    """A change of the guided picture. needs: roles that must be predicted for it, even where they cancel."""
+    """A change of the guided picture. needs: roles that are predicted for it, even where they cancel.
+
+    Where there are no entries of such a role, nothing is changed. watch: entered while the network runs.
+    """
 
     amend: Callable[[Moment], Tensor]
     needs: tuple[str, ...] = ()
@@ -229,8 +232,9 @@ class GuidedModel:
     """`model(x, sigma) -> denoised`, which also tells what it sees without the prompt."""
 
     def __init__(self, predictor: Predictor, guidance: Guidance, amendments: Sequence[Amendment] = ()) -> None:
-        self._predictor, self._guidance, self._amendments = predictor, guidance, tuple(amendments)
-        needed = [role for amendment in amendments for role in amendment.needs if predictor.has(role)]
+        self._predictor, self._guidance = predictor, guidance
+        self._amendments = tuple(each for each in amendments if all(predictor.has(role) for role in each.needs))
+        needed = [role for amendment in self._amendments for role in amendment.needs]
         self._roles = tuple(dict.fromkeys((*guidance.roles, *needed)))
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
