@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError, did_you_mean
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from nodes.diffusion.conditions import Condition
+    from nodes.diffusion.control_residuals import Residuals
     from nodes.diffusion.guidance import Denoise, Guidance, GuidedModel
     from nodes.diffusion.preview import LatentRGB
     from nodes.diffusion.samplers import Step
     from nodes.diffusion.sigmas import ModelSigmas
-    from nodes.diffusion.unet_inputs import Scene
+    from nodes.diffusion.unet_inputs import BoxRunner, ControlRunner, Scene
+
+T = TypeVar("T")
 
 
 class Sampled(NamedTuple):
@@ -36,6 +40,16 @@ class Sampled(NamedTuple):
 def by_cfg(model: Model, positive: Conditioning, negative: Conditioning, cfg: float) -> Guider:
     """A guider with a positive and a negative prompt."""
     return Guider("cfg", model, (("positive", positive), ("negative", negative)), (("cfg", cfg),))
+
+
+def seeded_noise(seed: int, latent: Latent) -> Tensor:
+    """The noise of a seed for a latent. Raises ProblemError for a batch_index that does not fit the batch."""
+    from nodes.diffusion.noise import noise_for_batch
+
+    try:
+        return noise_for_batch(seed, latent["samples"].shape, latent.get("batch_index"))
+    except ValueError as error:
+        raise ProblemError(Problem(code="bad_value", message=str(error), input="latent_image")) from error
 
 
 def sample_guided(
@@ -61,6 +75,7 @@ def sample_guided(
 
     model = guider.model
     _check_sampler(sampler)
+    options: dict[str, Any] = dict(sampler.options)
     levels, scale = sigmas_of(model), latent_scale_of(model)
     with torch.no_grad():
         unet = network_of(model, context)
@@ -90,7 +105,7 @@ def sample_guided(
                 latent_scale=scale,
                 callback=callback,
                 keeper=context.checkpoint,
-                **dict(sampler.options),
+                **options,
             )
         except NonFiniteLatent as error:
             hint = "try another sampler or a lower cfg; on a GPU, --dtype fp32"
@@ -114,7 +129,11 @@ def guided_model(guider: Guider, unet: nn.Module, levels: ModelSigmas, scene: Sc
         return unet_denoiser(network, levels, prediction, sigma_data)
 
     roles, guidance = guidance_of(guider)
-    predictor = Predictor(denoiser(unet), read_conditions(roles, unet, levels, context), unet_inputs(unet, scene))
+    predictor = Predictor(
+        denoiser(unet),
+        read_conditions(roles, unet, levels, (scene.latent.shape[-2], scene.latent.shape[-1]), context),
+        unet_inputs(unet, scene),
+    )
     return GuidedModel(predictor, guidance, amendments_of(model, context, denoiser))
 
 
@@ -139,9 +158,16 @@ def guidance_of(guider: Guider) -> tuple[dict[str, Conditioning], Guidance]:
 
 
 def read_conditions(
-    roles: Mapping[str, Conditioning], unet: nn.Module, levels: ModelSigmas, context: Context
+    roles: Mapping[str, Conditioning],
+    unet: nn.Module,
+    levels: ModelSigmas,
+    size: tuple[int, int],
+    context: Context,
 ) -> dict[str, tuple[Condition, ...]]:
-    """The entries of conditionings for this network, and the networks that steer it made ready, each once."""
+    """The entries of conditionings for this network, and the networks that steer it made ready, each once.
+
+    size: height and width of the latent.
+    """
     from nodes.diffusion.conditions import conditions
 
     parameter = next(unet.parameters())
@@ -156,18 +182,49 @@ def read_conditions(
     def steered(control: Any) -> Any:
         from nodes.control import control_runner
 
-        return once(control, lambda: control_runner(control, context, unet=unet, levels=levels))
+        return once(control, lambda: Steered(control_runner(control, context, sigmas=levels, size=size)))
 
     def boxed(gligen: Any) -> Any:
         from nodes.control import gligen_runner
 
-        return once(gligen, lambda: gligen_runner(gligen, context))
+        return once(gligen, lambda: Boxed(gligen_runner(gligen, context, size=size)))
 
     place: dict[str, Any] = {"device": parameter.device, "dtype": parameter.dtype}
     return {
         role: conditions(conditioning, levels, **place, role=role, steered=steered, boxed=boxed)
         for role, conditioning in roles.items()
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steered:
+    """A network that steers, which tells as a problem that it was made for models of another family."""
+
+    runner: ControlRunner
+
+    def residuals(self, *args: Any, **kwargs: Any) -> Residuals | None:
+        return _fitting(lambda: self.runner.residuals(*args, **kwargs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxed:
+    """The same for what puts things into boxes."""
+
+    runner: BoxRunner
+
+    def attached(self, unet: nn.Module) -> nn.Module:
+        return _fitting(lambda: self.runner.attached(unet))
+
+    def arguments(self, rows: int, height: int, width: int) -> dict[str, Any]:
+        return self.runner.arguments(rows, height, width)
+
+
+def _fitting(run: Callable[[], T]) -> T:
+    try:
+        return run()
+    except ValueError as error:
+        hint = "take networks that steer and were made for this kind of model"
+        raise ProblemError(Problem(code="bad_value", message=str(error), hint=hint)) from error
 
 
 def _check_sampler(sampler: Sampler) -> None:

@@ -8,7 +8,7 @@ from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Help, Range, Seed, node
 from nodegraph.sockets import Conditioning, Latent, Model, Sampler
-from nodes.guided import by_cfg, sample_guided
+from nodes.guided import by_cfg, sample_guided, seeded_noise
 from nodes.guided import preview_map as preview_map
 from nodes.noise_levels import sigmas_of
 
@@ -117,15 +117,12 @@ def run_sampler(
     force_full_denoise: bool = False,
 ) -> Latent:
     """What both samplers do: schedule, guide, sample."""
-    from nodes.diffusion.noise import noise_for_batch
     from nodes.diffusion.sampling import slice_steps
     from nodes.diffusion.schedules import schedule
 
     check_steps(steps, denoise)
     sigmas = schedule(scheduler, sigmas_of(model), steps, denoise, sampler)
-    noise = None
-    if add_initial_noise:
-        noise = noise_for_batch(seed, latent_image["samples"].shape, latent_image.get("batch_index"))
+    noise = seeded_noise(seed, latent_image) if add_initial_noise else None
     return sample_guided(
         by_cfg(model, positive, negative, cfg),
         Sampler(sampler),

@@ -44,7 +44,7 @@ class Condition:
     strength: float = 1.0
     sigma_start: float = math.inf
     sigma_end: float = 0.0
-    area: tuple[Any, ...] | None = None
+    area: Any = None
     mask: Tensor | None = None
     mask_strength: float = 1.0
     to_bounds: bool = False

@@ -6,7 +6,8 @@ regions, the guidance scale) is `guidance`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any, Literal, get_args
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from nodes.diffusion.guidance import Denoise
 from nodes.diffusion.sigmas import ModelSigmas
-from nodes.diffusion.unet_inputs import ControlRunner, Extra
+from nodes.diffusion.unet_inputs import Extra
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "lcm", "img_to_img", "edm"]
 """What the network was trained to give, by the names of diffusers' configs where these have one.
@@ -73,7 +74,7 @@ def run_with(unet: nn.Module, extra: Extra, scaled: Tensor, sigma: Tensor, times
     """The output of a UNet that is told more than latent, timestep and prompt."""
     given: dict[str, Any] = {"class_labels": extra.class_labels, "added_cond_kwargs": extra.added}
     if extra.controls:
-        given |= steering(extra.controls, scaled, float(sigma[0]), timestep, context, extra.added)
+        given |= steering(extra, scaled, float(sigma[0]), timestep, context)
     if extra.boxes is not None:
         unet = extra.boxes.attached(unet)
         given["cross_attention_kwargs"] = extra.boxes.arguments(len(scaled), *scaled.shape[-2:])
@@ -81,25 +82,22 @@ def run_with(unet: nn.Module, extra: Extra, scaled: Tensor, sigma: Tensor, times
     return unet(sample, timestep, encoder_hidden_states=context, return_dict=False, **given)[0]
 
 
-def steering(
-    controls: Sequence[ControlRunner],
-    x_in: Tensor,
-    sigma: float,
-    timestep: Tensor,
-    context: Tensor,
-    added: Mapping[str, Tensor] | None,
-) -> dict[str, Any]:
-    """What all controls that are active at this noise level add to a UNet's features, as its arguments."""
-    given = [control.residuals(x_in, sigma, timestep, context, added) for control in controls]
+def steering(extra: Extra, x_in: Tensor, sigma: float, timestep: Tensor, context: Tensor) -> dict[str, Any]:
+    """What all controls that are active at this noise level add to a UNet's features, as its arguments.
+
+    Raises ValueError for networks that were made for different families of models.
+    """
+    given = [
+        control.residuals(x_in, sigma, timestep, context, extra.added, area=extra.area) for control in extra.controls
+    ]
     active = [residuals for residuals in given if residuals is not None]
     down = _summed([residuals.down for residuals in active])
-    mids = [residuals.mid for residuals in active if residuals.mid is not None]
+    mids = _summed([(residuals.mid,) for residuals in active if residuals.mid is not None])
     intrablock = _summed([residuals.intrablock for residuals in active])
     arguments: dict[str, Any] = {}
-    if down or mids:
-        # A UNet takes both or none of them.
-        arguments["down_block_additional_residuals"] = down or None
-        arguments["mid_block_additional_residual"] = sum(mids) if mids else x_in.new_zeros(())
+    if down:  # a UNet takes both or none of the two
+        arguments["down_block_additional_residuals"] = down
+        arguments["mid_block_additional_residual"] = mids[0] if mids else x_in.new_zeros(())
     if intrablock:
         arguments["down_intrablock_additional_residuals"] = list(intrablock)  # which it empties
     return arguments
@@ -107,4 +105,4 @@ def steering(
 
 def _summed(features: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
     there = [tensors for tensors in features if tensors]
-    return tuple(sum(tensors[1:], start=tensors[0]) for tensors in zip(*there, strict=True))
+    return tuple(reduce(torch.add, tensors) for tensors in zip(*there, strict=True))

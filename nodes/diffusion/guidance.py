@@ -106,7 +106,9 @@ def alike(wanted: Sequence[tuple[str, Condition]], x: Tensor) -> list[list[tuple
     groups: dict[tuple[object, ...], list[list[tuple[str, Condition]]]] = {}
     for role, entry in wanted:
         size = entry.area[:2] if entry.area is not None else tuple(x.shape[-2:])
-        key = (size, tuple(id(control) for control in entry.controls), id(entry.gligen), entry.context.shape[-1])
+        # What steers has to know where it is.
+        place = entry.area if entry.controls else None
+        key = (size, place, tuple(id(control) for control in entry.controls), id(entry.gligen), entry.context.shape[-1])
         same = groups.setdefault(key, [])
         home = next((group for group in same if _fits(entry, [member for _, member in group])), None)
         if home is None:

@@ -68,26 +68,28 @@ def latent_mask(mask: Tensor, latent: Tensor) -> Tensor:
     return mask.repeat(copies, 1, 1, 1)[: latent.shape[0]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MaskedModel:
+def masked_model(model: Model, mask: Tensor, latent: Tensor, noise: Tensor, course: MaskCourse | None = None) -> Model:
     """A model that keeps `latent` where `mask` is 0: it sees it at the right noise level, and gives it back.
 
     All tensors are in sampling space (Lugmayr et al. 2022, RePaint, without its resampling). course: what the mask is
-    at a noise level, if it changes.
+    at a noise level, if it changes on the way.
     """
+    return _Masked(model, mask, latent, noise, course)
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Masked:
     model: Any
     mask: Tensor
     latent: Tensor
     noise: Tensor
-    course: MaskCourse | None = None
+    course: MaskCourse | None
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         mask = self._mask(sigma)
         return self._kept(self.model(self._seen(x, sigma, mask), sigma), mask)
 
     def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and what the model sees without the prompt, see `guidance.GuidedModel`."""
         mask = self._mask(sigma)
         denoised, unconditional = self.model.both(self._seen(x, sigma, mask), sigma)
         return self._kept(denoised, mask), self._kept(unconditional, mask)
@@ -156,7 +158,7 @@ def sample_latent(
     noise = noise.to(picture)
     x = add_noise(picture, noise, float(sigmas[0]), sigma_max)
     if noise_mask is not None:
-        model = MaskedModel(model, latent_mask(noise_mask, picture), picture, noise, mask_course)
+        model = masked_model(model, latent_mask(noise_mask, picture), picture, noise, mask_course)
     drawn = step_noise(spec.noise_kind, x, sigmas, seed, independent=independent_noise)
     callback, start = callback or ignore, BEGINNING
     if keeper is not None:

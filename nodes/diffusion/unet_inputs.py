@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.diffusion.conditions import Condition
+from nodes.diffusion.conditions import Area, Condition
 from nodes.diffusion.control_residuals import Residuals
 from nodes.diffusion.image_conditions import Statistics, encoded_pictures, noised_picture
 from nodes.diffusion.regions import window
@@ -29,12 +29,19 @@ AESTHETIC_SCORE = {"positive": 6.0, "negative": 2.5}
 class ControlRunner(Protocol):
     """A network that steers a UNet, ready to run.
 
-    x_in: [B, C, h, w], the latents as the UNet takes them, for the entries of one batch. Gives None at noise levels
-    where it is not active.
+    x_in: [B, C, h, w], the latents as the UNet takes them, for the entries of one batch. area: which part of the whole
+    latent they are, None for all of it. Gives None at noise levels where it is not active.
     """
 
     def residuals(
-        self, x_in: Tensor, sigma: float, timestep: Tensor, context: Tensor, added: Mapping[str, Tensor] | None
+        self,
+        x_in: Tensor,
+        sigma: float,
+        timestep: Tensor,
+        context: Tensor,
+        added: Mapping[str, Tensor] | None = None,
+        *,
+        area: Area | None = None,
     ) -> Residuals | None: ...
 
 
@@ -65,13 +72,17 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extra:
-    """What a batch of entries gives its network beside latents, timesteps and contexts; each tensor has its rows."""
+    """What a batch of entries gives its network beside latents, timesteps and contexts; each tensor has its rows.
+
+    area: that of all entries, where they have controls.
+    """
 
     beside: Tensor | None = None
     class_labels: Tensor | None = None
     added: Mapping[str, Tensor] | None = None
     controls: tuple[ControlRunner, ...] = ()
     boxes: BoxRunner | None = None
+    area: Area | None = None
 
 
 Inputs = Callable[[Sequence[Condition], Tensor], Extra | None]
@@ -80,8 +91,10 @@ Inputs = Callable[[Sequence[Condition], Tensor], Extra | None]
 
 def no_inputs(entries: Sequence[Condition], x: Tensor) -> Extra | None:
     """For networks that take none; controls still count."""
-    controls, boxes = entries[0].controls, entries[0].gligen
-    return Extra(controls=controls, boxes=boxes) if controls or boxes is not None else None
+    first = entries[0]
+    if not first.controls and first.gligen is None:
+        return None
+    return Extra(controls=first.controls, boxes=first.gligen, area=first.area)
 
 
 def unet_inputs(unet: nn.Module, scene: Scene, statistics: Statistics | None = None) -> Inputs:
@@ -121,6 +134,7 @@ def unet_inputs(unet: nn.Module, scene: Scene, statistics: Statistics | None = N
             added,
             entries[0].controls,
             entries[0].gligen,
+            entries[0].area,
         )
 
     return inputs
