@@ -11,11 +11,11 @@ from torch import Tensor, nn
 def free_u(unet: Any, b1: float, b2: float, s1: float, s2: float, by_structure: bool = False) -> None:
     """Strengthen half of the backbone's channels and dampen the low frequencies of the skips; for a clone.
 
-    b1 and s1 hold where the backbone has four times the channels of the UNet's first level, b2 and s2 where it has
-    twice as many. by_structure: strengthen by how much there is at a place (the paper's second version).
+    b1 and s1 hold where the backbone has the most channels of all levels, b2 and s2 where it has the next fewer (of
+    Stable Diffusion 1280 and 640). by_structure: strengthen by how much there is at a place (the second version).
     """
-    base = unet.config.block_out_channels[0]
-    scales = {base * 4: (b1, s1), base * 2: (b2, s2)}
+    widths = sorted(set(unet.config.block_out_channels), reverse=True)
+    scales = dict(zip(widths, ((b1, s1), (b2, s2)), strict=False))
     channels = unet.config.block_out_channels[-1]
     for block in unet.up_blocks:
         for resnet in block.resnets:
