@@ -64,6 +64,8 @@ def _changed(base: nn.Module, changes: Sequence[Patch]) -> nn.Module:
             module = CHANGES[patch.kind](module, patch)
         except ValueError as error:
             raise ProblemError(Problem(code="bad_value", message=f"{patch.kind}: {error}", input="model")) from error
+        except RuntimeError as error:
+            raise compile_problem(error) or error from error
     return module
 
 
@@ -114,6 +116,18 @@ def _compile(unet: nn.Module, patch: Patch) -> nn.Module:
     import torch
 
     return torch.compile(unet, backend=str(patch.setting("backend", "inductor")))  # type: ignore[return-value]
+
+
+def compile_problem(error: RuntimeError) -> ProblemError | None:
+    """What to tell if a network could not be compiled, which shows when it first runs; None for another error."""
+    if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return None
+    from nodes.diffusion.loading import first_line
+
+    message = f"the model cannot be compiled on this machine: {first_line(error)}"
+    return ProblemError(
+        Problem(code="node_failed", message=message, input="model", hint="leave TorchCompileModel out of the workflow")
+    )
 
 
 #: Kinds of behaviour that act inside the network.

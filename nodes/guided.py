@@ -11,7 +11,7 @@ from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError, did_you_mean
 from nodegraph.sockets import Conditioning, Guider, Latent, Model, Sampler
 from nodegraph.sockets.codecs import digest as digest_of
-from nodes.behaviours import amendments_of, guide_of, mask_course_of, network_of, perp_neg_of
+from nodes.behaviours import amendments_of, compile_problem, guide_of, mask_course_of, network_of, perp_neg_of
 from nodes.fit import check_fit
 from nodes.models import latent_scale_of, reading_model
 from nodes.noise_levels import prediction_of, sigmas_of
@@ -110,6 +110,8 @@ def sample_guided(
         except NonFiniteLatent as error:
             hint = "try another sampler or a lower cfg; on a GPU, --dtype fp32"
             raise ProblemError(Problem(code="not_finite", message=str(error), hint=hint)) from error
+        except RuntimeError as error:
+            raise compile_problem(error) or error from error
     denoised = last[0] / scale if last else drawn
     return Sampled(
         {**latent_image, "samples": drawn.float().cpu()}, {**latent_image, "samples": denoised.float().cpu()}

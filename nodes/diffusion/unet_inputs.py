@@ -23,7 +23,9 @@ from nodes.diffusion.regions import window
 #: What is laid beside the latent, by the number of channels that it takes.
 Beside = Literal["nothing", "small picture", "picture", "mask and picture"]
 BESIDE: dict[int, Beside] = {0: "nothing", 3: "small picture", 4: "picture", 5: "mask and picture"}
-AESTHETIC_SCORE = {"positive": 6.0, "negative": 2.5}
+AESTHETIC_SCORE, POOR_SCORE = 6.0, 2.5
+MOST_NOISY = 350
+"""The step of the most noise on small pictures that models which enlarge them were trained with."""
 
 
 class ControlRunner(Protocol):
@@ -166,7 +168,8 @@ def size_ids(entry: Condition, latent: Tensor, count: int) -> Tensor:
     height, width = (float(options.get(name, latent.shape[i] * 8)) for name, i in (("height", -2), ("width", -1)))
     ids = [height, width, float(options.get("crop_h", 0)), float(options.get("crop_w", 0))]
     if count == 5:
-        ids.append(float(options.get("aesthetic_score", AESTHETIC_SCORE.get(entry.role, AESTHETIC_SCORE["negative"]))))
+        usual = POOR_SCORE if entry.role == "negative" else AESTHETIC_SCORE
+        ids.append(float(options.get("aesthetic_score", usual)))
     else:
         ids += [float(options.get("target_height", height)), float(options.get("target_width", width))]
     return torch.tensor([ids])
@@ -196,11 +199,7 @@ def picture_beside(kind: Beside, entry: Condition, scene: Scene) -> Tensor:
 
 def noise_level(entry: Condition) -> Tensor:
     """[1] int64: how noisy a small picture is shown, as a step of the 1000 that it could be noised by."""
-    return torch.tensor([round(MAX_LEVEL * float(entry.options.get("noise_augmentation", 0.0)))])
-
-
-MAX_LEVEL = 350
-"""The most noise that models which enlarge were trained with."""
+    return torch.tensor([round(MOST_NOISY * float(entry.options.get("noise_augmentation", 0.0)))])
 
 
 def _fitted(picture: Tensor, latent: Tensor) -> Tensor:

@@ -197,3 +197,18 @@ def test_a_model_can_have_a_number_format_of_its_own(tiny: Tiny) -> None:
     rough, exact = (draw(tiny, model)["samples"] for model in (half, tiny.checkpoint.MODEL))
     assert not torch.equal(rough, exact)
     assert float((rough - exact).norm() / exact.norm()) < 0.5
+
+
+def test_a_compiled_model_draws_the_same(tiny: Tiny) -> None:
+    """By a backend that generates no code: what the others do is torch's to test."""
+    compiled = FreeU(tiny.checkpoint.MODEL.behaving(Patch("compile", settings=(("backend", "eager"),))), 1.5, 1.5)
+    found = draw(tiny, compiled, latent_image=tiny.canvas())
+    wanted = draw(tiny, FreeU(tiny.checkpoint.MODEL, 1.5, 1.5), latent_image=tiny.canvas())
+    torch.testing.assert_close(found["samples"], wanted["samples"], rtol=1e-3, atol=1e-3)
+
+
+def test_a_model_that_cannot_be_compiled_here_is_told(tiny: Tiny) -> None:
+    broken = tiny.checkpoint.MODEL.behaving(Patch("compile", settings=(("backend", "no such backend"),)))
+    found = problem(lambda: draw(tiny, broken, latent_image=tiny.canvas()))
+    assert found.code == "node_failed"
+    assert "cannot be compiled" in found.message

@@ -41,9 +41,10 @@ def plain(tiny: Tiny, sampler: str = "euler", cfg: float = 4.0, **changes: Any) 
         "positive": tiny.positive,
         "negative": tiny.negative,
         "latent_image": tiny.canvas(),
+        "sampler_name": sampler,
         "context": tiny.context,
     }
-    return KSampler(tiny.checkpoint.MODEL, 3, STEPS, cfg, sampler, **(settings | changes))
+    return KSampler(tiny.checkpoint.MODEL, 3, STEPS, cfg, **(settings | changes))
 
 
 def guided(

@@ -222,8 +222,8 @@ def steered(hand: ByHand, *entries: tuple[Tensor, dict[str, Any]], cfg: float = 
     def same(control: Any) -> Any:
         return control
 
-    read = (conditions(part, SD, steered=same) for part in (entries, negative))
-    return guided_denoiser(unet_denoiser(hand.unet, SD), *read, cfg)(X, torch.tensor([SIGMA] * 2))
+    read, avoided = (conditions(part, SD, steered=same) for part in (entries, negative))
+    return guided_denoiser(unet_denoiser(hand.unet, SD), read, avoided, cfg)(X, torch.tensor([SIGMA] * 2))
 
 
 @pytest.mark.parametrize("kind", ["down", "no middle"])

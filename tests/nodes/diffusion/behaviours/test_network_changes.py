@@ -25,7 +25,7 @@ from nodes.diffusion.behaviours.attention_guidance import (
 from nodes.diffusion.behaviours.freeu import free_u, structure
 from nodes.diffusion.behaviours.tiles import hyper_tile, tile_sides
 from nodes.diffusion.behaviours.token_merging import match, merge_tokens, targets
-from nodes.diffusion.clones import structural_clone
+from nodes.diffusion.clones import structural_clone as clone_of
 from nodes.diffusion.conditions import conditions
 from nodes.diffusion.denoiser import unet_denoiser
 from nodes.diffusion.guidance import GuidedModel, Predictor, by_scale
@@ -35,6 +35,10 @@ from tests.nodes.diffusion.unets import WIDTH, make_unet
 
 SD = ModelSigmas.stable_diffusion()
 UNET = make_unet()
+
+
+def structural_clone(unet: nn.Module) -> Any:
+    return clone_of(unet)
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -287,7 +291,8 @@ def test_without_a_negative_prompt_or_a_view_of_the_whole_there_is_no_self_atten
     watched = structural_clone(UNET)
     watchable(watched)
     amendment = self_attention_guidance(0.75, 2.0)
-    for settings in ({"negative": False}, {"area": (8, 8, 0, 0)}):
+    cases: tuple[dict[str, Any], ...] = ({"negative": False}, {"area": (8, 8, 0, 0)})
+    for settings in cases:
         found = guided(watched, 1, amendment, **settings)(X, SIGMA)
         assert torch.allclose(found, guided(UNET, 1, **settings)(X, SIGMA), atol=1e-4)
 
