@@ -15,7 +15,6 @@ from nodegraph.sockets.steering import Control
 from nodes.gligen import gligen_runner as gligen_runner
 from nodes.models import module_of, reading_model
 from nodes.networks import digest_of_file, file_in, files_in, found, module_from_file
-from nodes.vae import rgb
 
 if TYPE_CHECKING:
     import torch
@@ -180,6 +179,7 @@ def control_runner(
     are drawn by themselves. Raises ProblemError for a file that cannot be used. The runner's `residuals` raises
     `nodes.diffusion.control.WrongModel` if the network was made for models of another family.
     """
+    from nodes.diffusion.autoencoder import rgb
     from nodes.diffusion.control import ControlNetRunner, Hint, Span, T2IAdapterRunner
 
     module: Any = control_module(control.net, context)

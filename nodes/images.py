@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import errno
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,6 +11,7 @@ from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Choices, Help, Range, node
 from nodegraph.sockets import Image, Mask, Saved, SavedFile
+from nodes.saving import file_name, saved_file, saving
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -174,7 +173,7 @@ def save_animation(
 
 def save_files(images: Image, encoded: Iterable[bytes], root: Path, kind: str, prefix: str, suffix: str) -> Saved:
     """Write files below `root` as they are encoded; `images` [B, H, W, C] is what they show."""
-    from nodes.diffusion.pictures import UnusablePicture, expand_prefix, write_file
+    from nodes.diffusion.numbered import write_numbered
 
     files: list[SavedFile] = []
     height, width, channels = (int(size) for size in images.shape[1:])
@@ -182,33 +181,11 @@ def save_files(images: Image, encoded: Iterable[bytes], root: Path, kind: str, p
         raise ProblemError(
             Problem(code="bad_value", message=f"pictures have 1, 3 or 4 channels, not {channels}", input="images")
         )
-    try:
-        name = expand_prefix(prefix, width, height, datetime.datetime.now().astimezone())
+    with saving("the picture", prefix, root):
+        name = file_name(prefix, width, height)
         for data in encoded:
-            path = write_file(data, root, name, suffix)
-            subfolder = path.parent.relative_to(root).as_posix()
-            files.append(SavedFile(str(path), path.name, "" if subfolder == "." else subfolder, kind, width, height))
-    except UnusablePicture as error:
-        raise ProblemError(
-            Problem(
-                code="bad_value",
-                message=str(error),
-                input="filename_prefix",
-                got=prefix,
-                hint="use letters, digits, - and _, and / for subfolders",
-            )
-        ) from error
-    except OSError as error:
-        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        code = "disk_full" if error.errno in full else "cannot_write"
-        reason = error.strerror or str(error)
-        raise ProblemError(
-            Problem(
-                code=code,
-                message=f"the picture cannot be written to {root}: {reason}",
-                hint="free some space" if code == "disk_full" else "choose another folder with --output-dir",
-            )
-        ) from error
+            path = write_numbered(root, name, suffix, data)
+            files.append(saved_file(path, root, kind, width, height))
     return Saved(tuple(files))
 
 

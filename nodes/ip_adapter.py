@@ -85,10 +85,10 @@ def IPAdapterApply(
 def ip_adapter_weights(adapter: IPAdapter, context: Context) -> dict[str, dict[str, Tensor]]:
     """The weights of an IP-Adapter by part, kept by the context's pool. Raises ProblemError."""
     from nodes.diffusion.ip_adapter import load_ip_adapter
-    from nodes.diffusion.one_file import file_stamp
+    from nodes.diffusion.loading import files_stamp
 
     path = Path(adapter.path)
-    stamp = reading_model(lambda: file_stamp(path))
+    stamp = reading_model(lambda: files_stamp([path]))
     return context.pool.get(
         f"{adapter.weights}/{stamp}",
         lambda: unchanged_file(adapter, context, lambda: load_ip_adapter(path)),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Choices, Help, Range, node
-from nodegraph.sockets import Latent, Mask, Saved, SavedFile
+from nodegraph.sockets import Latent, Mask, Saved
 from nodes.images import picture_texts
+from nodes.saving import file_name, saved_file, saving
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,25 +168,11 @@ def SaveLatent(
     The file holds the latents alone: a noise mask is left out.
     """
     from nodes.diffusion.latent_files import latent_bytes
-    from nodes.diffusion.numbered_files import FULL, LeadsOut, write_numbered
-    from nodes.diffusion.pictures import UnusablePicture, expand_prefix
+    from nodes.diffusion.numbered import write_numbered
 
     tensor, root = samples["samples"], context.roots.output
     width, height = tensor.shape[-1] * 8, tensor.shape[-2] * 8
-    try:
-        name = expand_prefix(filename_prefix, width, height, datetime.datetime.now().astimezone())
-        path = write_numbered(latent_bytes(tensor, picture_texts(context)), root, name, SUFFIX)
-    except (UnusablePicture, LeadsOut) as error:
-        hint = "use letters, digits, - and _, and / for subfolders"
-        raise bad_value("filename_prefix", str(error), got=filename_prefix, hint=hint) from error
-    except OSError as error:
-        full = error.errno in FULL
-        raise ProblemError(
-            Problem(
-                code="disk_full" if full else "cannot_write",
-                message=f"the latent cannot be written to {root}: {error.strerror or error}",
-                hint="free some space" if full else "choose another folder with --output-dir",
-            )
-        ) from error
-    subfolder = path.parent.relative_to(root).as_posix()
-    return Saved((SavedFile(str(path), path.name, "" if subfolder == "." else subfolder, "output", width, height),))
+    with saving("the latent", filename_prefix, root):
+        name = file_name(filename_prefix, width, height)
+        path = write_numbered(root, name, SUFFIX, latent_bytes(tensor, picture_texts(context)))
+    return Saved((saved_file(path, root, "output", width, height),))

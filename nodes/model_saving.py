@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -14,6 +13,7 @@ from nodegraph.sockets import Clip, Model, Saved, SavedFile, Vae
 from nodes.images import picture_texts
 from nodes.models import module_of, tokenizer_of
 from nodes.patching import addressee_of
+from nodes.saving import file_name, saved_file, saving
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -171,38 +171,17 @@ def _saved(
     parts: list[tuple[str, dict[str, Tensor]]], prefix: str, context: Context, facts: Mapping[str, str]
 ) -> Saved:
     """Write (end of the prefix, tensors) as files below the output folder."""
-    from nodes.diffusion.numbered import is_full, write_numbered
-    from nodes.diffusion.pictures import UnusablePicture, expand_prefix
+    from nodes.diffusion.numbered import write_numbered
     from nodes.diffusion.weight_files import write_weights
 
     root, texts = context.roots.output, {"format": "pt", **facts, **picture_texts(context)}
     files: list[SavedFile] = []
-    try:
-        name = expand_prefix(prefix, 0, 0, datetime.datetime.now().astimezone())
+    with saving("the model", prefix, root):
+        name = file_name(prefix)
         for end, tensors in parts:
 
             def write(file: Any, tensors: dict[str, Tensor] = tensors) -> None:
                 write_weights(file, tensors, texts, context.progress)
 
-            path = write_numbered(root, name + end, SUFFIX, write)
-            subfolder = path.parent.relative_to(root).as_posix()
-            files.append(SavedFile(str(path), path.name, "" if subfolder == "." else subfolder, "output"))
-    except UnusablePicture as error:
-        raise ProblemError(
-            Problem(
-                code="bad_value",
-                message=str(error),
-                input="filename_prefix",
-                got=prefix,
-                hint="use letters, digits, - and _, and / for subfolders",
-            )
-        ) from error
-    except OSError as error:
-        raise ProblemError(
-            Problem(
-                code="disk_full" if is_full(error) else "cannot_write",
-                message=f"the model cannot be written to {root}: {error.strerror or error}",
-                hint="free some space" if is_full(error) else "choose another folder with --output-dir",
-            )
-        ) from error
+            files.append(saved_file(write_numbered(root, name + end, SUFFIX, write), root))
     return Saved(tuple(files))

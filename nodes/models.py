@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.sockets import Clip, Handle, Model
+from nodes.noise_levels import sigmas_of as sigmas_of
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from nodes.diffusion.loading import Blueprint
-    from nodes.diffusion.sigmas import ModelSigmas
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def blueprint_of(handle: Handle, context: Context) -> Blueprint:
     if handle.loader == "taesd":
         from nodes.diffusion.small_vae import taesd_blueprint
 
-        return taesd_blueprint(taesd_encoder(path), path)
+        return taesd_blueprint(taesd_encoder(path), path, float(handle.option("latent_scale", 0.18215)))
     if handle.loader == "diffusers":
         return reading_model(lambda: folders.blueprint(path, handle.part))
     return reading_model(
@@ -217,21 +217,6 @@ def tokenizer_of(clip: Clip, context: Context) -> Any:
         lambda: unchanged(clip, context, lambda: load_tokenizer(Path(clip.path), clip.part)),
         size,
     )
-
-
-def sigmas_of(model: Model) -> ModelSigmas:
-    """The noise levels a model was trained on."""
-    import torch
-
-    from nodes.diffusion.sigmas import ModelSigmas, scaled_linear_betas, sigma_table
-
-    steps = int(model.option("steps", 1000))
-    start, end = float(model.option("beta_start", 0.00085)), float(model.option("beta_end", 0.012))
-    if model.option("beta_schedule", "scaled_linear") == "linear":
-        betas = torch.linspace(start, end, steps, dtype=torch.float64)
-    else:
-        betas = scaled_linear_betas(steps, start, end)
-    return ModelSigmas.from_table(sigma_table(betas=betas))
 
 
 def latent_scale_of(model: Model) -> float:

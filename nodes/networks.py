@@ -26,8 +26,7 @@ def files_in(*folders: str) -> Callable[[Roots], list[str]]:
     """A list of the safetensors files in `folders` of the model folders."""
 
     def names(roots: Roots) -> list[str]:
-        places = tuple(root / folder for root in roots.models for folder in folders)
-        return roots.list_files(places, (SUFFIX,))
+        return sorted({name for folder in folders for name in roots.list_models(folder, (SUFFIX,))})
 
     return names
 
@@ -71,12 +70,12 @@ def module_from_file(
 
     half: it runs beside the UNet, in the number format of the context; else in float32. Raises ProblemError.
     """
-    from nodes.diffusion.loading import module_pieces
-    from nodes.diffusion.one_file import file_bytes, file_stamp
+    from nodes.diffusion.loading import files_stamp, module_pieces
+    from nodes.diffusion.one_file import file_bytes
 
     device, dtype = place(context, half=half)
     path = Path(handle.path)
-    stamp = reading_model(lambda: file_stamp(path))
+    stamp = reading_model(lambda: files_stamp([path]))
     return context.pool.get(
         f"{handle.weights}/{device}/{dtype}/{stamp}",
         lambda: unchanged_file(handle, context, lambda: load(path, device, dtype)),

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Help, Range, Seed, node
-from nodegraph.sockets import Conditioning, Latent, Model
-from nodes.models import latent_scale_of, module_of, reading_model, sigmas_of
+from nodegraph.sockets import Conditioning, Latent, Model, Sampler
+from nodes.guided import by_cfg, sample_guided, seeded_noise
+from nodes.guided import preview_map as preview_map
+from nodes.noise_levels import sigmas_of
 from nodes.sampler_names import SamplerName, SchedulerName
-
-if TYPE_CHECKING:
-    from nodes.diffusion.preview import LatentRGB
-    from nodes.diffusion.samplers import Step
 
 Steps = Annotated[int, Range(1, 10_000)]
 Cfg = Annotated[float, Range(0, 100, step=0.1), Help("how strongly the prompt guides; 1 leaves the negative one out")]
@@ -92,58 +88,22 @@ def run_sampler(
     add_initial_noise: bool = True,
     force_full_denoise: bool = False,
 ) -> Latent:
-    """What both samplers do: guide the model, sample, report each step, and go on where an earlier run stopped."""
-    import torch
-
-    from nodes.diffusion.denoiser import conditions, guided_denoiser, unet_denoiser
-    from nodes.diffusion.sampling import NonFiniteLatent, sample
+    """What both samplers do: schedule, guide, sample."""
+    from nodes.diffusion.sampling import slice_steps
+    from nodes.diffusion.schedules import schedule
 
     check_steps(steps, denoise)
-    sigmas = sigmas_of(model)
-    with torch.no_grad():
-        unet = module_of(model, context)
-        check_fit(unet, latent_image, {"positive": positive, "negative": negative})
-        parameter = next(unet.parameters())
-        place = {"device": parameter.device, "dtype": parameter.dtype}
-        guided = guided_denoiser(
-            unet_denoiser(
-                unet,
-                sigmas,
-                "v_prediction" if model.option("prediction", "") == "v_prediction" else "epsilon",
-            ),
-            conditions(positive, sigmas, **place),
-            conditions(negative, sigmas, **place),
-            cfg,
-        )
-        try:
-            samples = sample(
-                guided,
-                latent_image["samples"].to(parameter.device),
-                model_sigmas=sigmas,
-                seed=seed,
-                steps=steps,
-                sampler=sampler,
-                scheduler=scheduler,
-                denoise=denoise,
-                start_step=start_step,
-                end_step=end_step,
-                add_initial_noise=add_initial_noise,
-                force_full_denoise=force_full_denoise,
-                batch_index=latent_image.get("batch_index"),
-                noise_mask=latent_image.get("noise_mask"),
-                latent_scale=latent_scale_of(model),
-                callback=step_reporter(model, context),
-                keeper=context.checkpoint,
-            )
-        except NonFiniteLatent as error:
-            raise ProblemError(
-                Problem(
-                    code="not_finite",
-                    message=str(error),
-                    hint="try another sampler or a lower cfg; on a GPU, --dtype fp32",
-                )
-            ) from error
-    return {**latent_image, "samples": samples.float().cpu()}
+    sigmas = schedule(scheduler, sigmas_of(model), steps, denoise, sampler)
+    noise = seeded_noise(seed, latent_image) if add_initial_noise else None
+    return sample_guided(
+        by_cfg(model, positive, negative, cfg),
+        Sampler(sampler),
+        slice_steps(sigmas, start_step, end_step, force_full_denoise),
+        noise,
+        latent_image,
+        context,
+        seed=seed,
+    ).output
 
 
 def check_steps(steps: int, denoise: float) -> None:
@@ -161,46 +121,3 @@ def check_steps(steps: int, denoise: float) -> None:
                 hint="raise denoise, or write 0 to keep the latent",
             )
         )
-
-
-def step_reporter(model: Model, context: Context) -> Callable[[Step], None]:
-    """A sampler's callback that tells the context of progress, shows previews, and stops when cancelled."""
-    rgb = preview_map(model) if context.wants_previews else None
-
-    def report(step: Step) -> None:
-        context.progress(step.i + 1, step.n)
-        if rgb is not None:
-            from nodes.diffusion.preview import preview_image
-
-            context.preview(preview_image(step.denoised, rgb))
-
-    return report
-
-
-def preview_map(model: Model) -> LatentRGB:
-    """The model's own latent → RGB map from `preview.json` in its folder, else Stable Diffusion's."""
-    import torch
-
-    from nodes.diffusion.folders import read_preview
-    from nodes.diffusion.preview import SD15_PREVIEW, SDXL_PREVIEW, LatentRGB
-
-    own = reading_model(lambda: read_preview(Path(model.path))) if model.loader == "diffusers" else None
-    usual = SDXL_PREVIEW if str(model.option("family", "")).startswith("sdxl") else SD15_PREVIEW
-    return usual if own is None else LatentRGB(torch.tensor(own[0]).float(), torch.tensor(own[1]).float())
-
-
-def check_fit(unet: Any, latent: Latent, conditionings: Mapping[str, Conditioning]) -> None:
-    """Raise ProblemError for a latent or prompts that were made for another kind of model than this UNet."""
-    channels, width = unet.config.in_channels, unet.config.cross_attention_dim
-    given = latent["samples"].shape[1]
-    if given != channels:
-        raise _misfit("latent_image", f"this model draws latents of {channels} channels, and this one has {given}")
-    for name, conditioning in conditionings.items():
-        for context, _ in conditioning:
-            if isinstance(width, int) and context.shape[-1] != width:
-                raise _misfit(name, f"this model wants prompts of width {width}, and this one has {context.shape[-1]}")
-
-
-def _misfit(name: str, message: str) -> ProblemError:
-    hint = "take the model, the prompts and the latent from one checkpoint"
-    return ProblemError(Problem(code="bad_value", message=message, input=name, hint=hint))

@@ -43,12 +43,12 @@ def UpscaleModelLoader(
 
     ESRGAN and Real-ESRGAN, the compact one too, work as they are; for other kinds install nodegraph[upscale].
     """
-    from nodes.diffusion.loading import check_safetensors
+    from nodes.diffusion.headers import read_header
 
     path = find_upscale_model(model_name, context.roots)
     if path is None:
         raise unreadable(f"there is no upscale model '{model_name}'")
-    reading_model(lambda: check_safetensors(path))
+    reading_model(lambda: read_header(path))
     return UpscaleModel("upscaler", str(path), context.digest(path), "upscaler")
 
 

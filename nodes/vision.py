@@ -10,7 +10,7 @@ from nodegraph.node import Choices, Help, Range, node
 from nodegraph.sockets import ClipVision, ClipVisionOutput, Conditioning, Image, StyleModel
 from nodes.models import reading_model
 from nodes.networks import digest_of_file, file_in, files_in, found, module_from_file
-from nodes.vae import bad_value, rgb
+from nodes.vae import bad_value
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +46,7 @@ def CLIPVisionEncode(
     """Encode pictures, so that other nodes can use what is in them."""
     import torch
 
+    from nodes.diffusion.autoencoder import rgb
     from nodes.diffusion.vision import encode, load_vision
 
     model = module_from_file(clip_vision, context, load_vision)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.ldm_keys import unet_layers, unet_to_diffusers
-from nodes.diffusion.loading import UnreadableModel
 from nodes.diffusion.one_file import Shapes, build, count, describing, read_shapes, read_weights
 from nodes.diffusion.t2i_adapter import is_t2i_adapter, t2i_config, t2i_names
 

@@ -1,161 +1,113 @@
-"""Where a model family meets the samplers: a UNet and its prompts become `model(x, sigma) -> denoised`.
+"""Where a model family meets the samplers: a UNet becomes `denoise(x, sigma, context, extra) -> denoised`.
 
-Two layers. `unet_denoiser` knows what the network wants (scaled input, integer timesteps, epsilon or v) and
-gives `denoise(x, sigma, context)`. `guided_denoiser` knows what the user wants (prompts, strengths, when
-they count, the guidance scale) and runs it once per call, everything in one batch.
+It knows what the network wants (scaled input, timesteps) and what its output means. What the user wants (prompts,
+regions, the guidance scale) is `guidance`'s.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from nodes.diffusion.samplers.common import Model
+from nodes.diffusion.guidance import Denoise
 from nodes.diffusion.sigmas import ModelSigmas
+from nodes.diffusion.unet_inputs import Extra
 
-Prediction = Literal["epsilon", "v_prediction"]
-"""What the network was trained to give (Salimans and Ho 2022 for v), by the names of diffusers' configs."""
+Prediction = Literal["epsilon", "v_prediction", "sample", "lcm", "img_to_img", "edm"]
+"""What the network was trained to give, by the names of diffusers' configs where these have one.
 
-Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`denoise(x [B, C, H, W], sigma [B], context [B, T, D]) -> denoised [B, C, H, W]`."""
+The noise (Ho et al. 2020), v (Salimans and Ho 2022), the picture, the noise of a consistency model (Luo et al. 2023),
+the picture from the latent as it is, or EDM's F (Karras et al. 2022, eq. 7).
+"""
+PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 
-Conditioning = Sequence[tuple[Tensor, Mapping[str, Any]] | Sequence[Any]]
-"""The value between nodes: [[context [1 or B, T, D], options], ...], as ComfyUI's node packs know it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Condition:
-    """One entry of a conditioning: it counts with `strength` while sigma_end <= sigma <= sigma_start."""
-
-    context: Tensor
-    strength: float = 1.0
-    sigma_start: float = math.inf
-    sigma_end: float = 0.0
-
-    @property
-    def always(self) -> bool:
-        """Whether it counts at every noise level."""
-        return self.sigma_start == math.inf and self.sigma_end == 0.0
-
-    def active(self, sigma: float) -> bool:
-        """Whether it counts at this noise level."""
-        return self.sigma_end <= sigma <= self.sigma_start
+LCM_TIMESTEP_SCALE = 10.0
+LCM_SIGMA_DATA = 0.5
 
 
-def conditions(
-    conditioning: Conditioning,
-    model_sigmas: ModelSigmas,
-    *,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-) -> tuple[Condition, ...]:
-    """Read a conditioning, its contexts moved to where the network is.
+def unet_denoiser(
+    unet: nn.Module, model_sigmas: ModelSigmas, prediction: Prediction = "epsilon", sigma_data: float = 1.0
+) -> Denoise:
+    """Adapt a `UNet2DConditionModel` to `denoise(x, sigma, context, extra)`.
 
-    Of the options, `strength` (default 1), `start_percent` (0) and `end_percent` (1) matter here.
-    """
-    return tuple(
-        Condition(
-            context.to(device=device, dtype=dtype),
-            float(options.get("strength", 1.0)),
-            model_sigmas.percent_to_sigma(float(options.get("start_percent", 0.0))),
-            model_sigmas.percent_to_sigma(float(options.get("end_percent", 1.0))),
-        )
-        for context, options in conditioning
-    )
-
-
-def unet_denoiser(unet: nn.Module, model_sigmas: ModelSigmas, prediction: Prediction = "epsilon") -> Denoise:
-    """Adapt a `UNet2DConditionModel` of a discrete-time model to `denoise(x, sigma, context)`.
-
-    The network sees x / sqrt(1 + sigma^2), the nearest integer timestep, and its own dtype; `x` keeps its
-    own.
+    The network sees x / sqrt(sigma_data^2 + sigma^2), the timestep that its sigmas tell, and its own dtype; `x` keeps
+    its own. sigma_data: the deviation of the pictures that it was trained on, 1 for all but EDM's.
     """
     parameter = next(unet.parameters())
     sigmas, dtype = model_sigmas.to(parameter.device), parameter.dtype
+    variance = sigma_data * sigma_data
 
-    def denoise(x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
+    def denoise(x: Tensor, sigma: Tensor, context: Tensor, extra: Extra | None = None) -> Tensor:
         s = sigma.view(-1, *[1] * (x.ndim - 1))
-        scale = (s * s + 1).sqrt()
-        output = unet((x / scale).to(dtype), sigmas.timestep(sigma), encoder_hidden_states=context, return_dict=False)[
-            0
-        ].to(x.dtype)
+        scale = (s * s + variance).sqrt()
+        timestep = sigmas.timestep(sigma)
+        scaled = (x if prediction == "img_to_img" else x / scale).to(dtype)
+        if extra is None:
+            output = unet(scaled, timestep, encoder_hidden_states=context, return_dict=False)[0].to(x.dtype)
+        else:
+            output = run_with(unet, extra, scaled, sigma, timestep, context).to(x.dtype)
+        if prediction == "epsilon":
+            return x - output * s
         if prediction == "v_prediction":
             return x / (scale * scale) - output * (s / scale)
-        return x - output * s
+        if prediction == "edm":
+            return x * (variance / (scale * scale)) + output * (s * sigma_data / scale)
+        if prediction == "lcm":
+            return _boundary(x - output * s, x / scale, timestep.to(x.dtype).view_as(s))
+        return output
 
     return denoise
 
 
-def join_contexts(contexts: Sequence[Tensor], batch: int) -> Tensor:
-    """One [len(contexts) * batch, T, D] of contexts [1 or B, t, D], each repeated to `batch` and to length T.
+def _boundary(denoised: Tensor, noised: Tensor, timestep: Tensor) -> Tensor:
+    """A consistency model's skip connection, which makes it the identity at time 0 (Luo et al. 2023, appendix)."""
+    time = timestep * LCM_TIMESTEP_SCALE
+    variance = time * time + LCM_SIGMA_DATA**2
+    return denoised * (time / variance.sqrt()) + noised * (LCM_SIGMA_DATA**2 / variance)
 
-    T is the least common multiple of the lengths t: attention gives a repeated sequence the same output.
+
+def run_with(unet: nn.Module, extra: Extra, scaled: Tensor, sigma: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+    """The output of a UNet that is told more than latent, timestep and prompt."""
+    given: dict[str, Any] = {"class_labels": extra.class_labels, "added_cond_kwargs": extra.added}
+    told: dict[str, Any] = {}
+    if extra.controls:
+        given |= steering(extra, scaled, float(sigma[0]), timestep, context)
+    if extra.boxes is not None:
+        unet = extra.boxes.attached(unet)
+        told |= extra.boxes.arguments(len(scaled), *scaled.shape[-2:])
+    if extra.drawing is not None:
+        told["ip_adapter_masks"] = {"rows": extra.drawing}
+    if told:
+        given["cross_attention_kwargs"] = told
+    sample = scaled if extra.beside is None else torch.cat([scaled, extra.beside], dim=1)
+    return unet(sample, timestep, encoder_hidden_states=context, return_dict=False, **given)[0]
+
+
+def steering(extra: Extra, x_in: Tensor, sigma: float, timestep: Tensor, context: Tensor) -> dict[str, Any]:
+    """What all controls that are active at this noise level add to a UNet's features, as its arguments.
+
+    Raises ValueError for networks that were made for different families of models.
     """
-    length = math.lcm(*(context.shape[1] for context in contexts))
-    rows: list[Tensor] = []
-    for context in contexts:
-        copies = -(-batch // context.shape[0])
-        rows.append(context.repeat(copies, length // context.shape[1], 1)[:batch])
-    return torch.cat(rows)
+    given = [
+        control.residuals(x_in, sigma, timestep, context, extra.added, area=extra.area) for control in extra.controls
+    ]
+    active = [residuals for residuals in given if residuals is not None]
+    down = _summed([residuals.down for residuals in active])
+    mids = _summed([(residuals.mid,) for residuals in active if residuals.mid is not None])
+    intrablock = _summed([residuals.intrablock for residuals in active])
+    arguments: dict[str, Any] = {}
+    if down:  # a UNet takes both or none of the two
+        arguments["down_block_additional_residuals"] = down
+        arguments["mid_block_additional_residual"] = mids[0] if mids else x_in.new_zeros(())
+    if intrablock:
+        arguments["down_intrablock_additional_residuals"] = list(intrablock)  # which it empties
+    return arguments
 
 
-def _average(parts: Sequence[Tensor], entries: Sequence[Condition], like: Tensor) -> Tensor:
-    """The mean of the entries' pictures weighted by strength; of no entries, an empty (zero) picture."""
-    if len(parts) == 1:
-        return parts[0]
-    total = sum(entry.strength for entry in entries)
-    if total == 0:
-        return torch.zeros_like(like)
-    picture = torch.zeros_like(like)
-    for part, entry in zip(parts, entries, strict=True):
-        picture = picture + part * (entry.strength / total)
-    return picture
-
-
-def guided_denoiser(
-    denoise: Denoise, positive: Sequence[Condition], negative: Sequence[Condition], cfg: float
-) -> Model:
-    """Classifier-free guidance (Ho and Salimans 2022): negative + cfg * (positive - negative).
-
-    All entries that count at a noise level run in one batch. At `cfg` 1 the negative ones cancel and are
-    left out. Raises ValueError when there is nothing to be guided by.
-    """
-    if cfg == 1:
-        negative = ()
-    if not positive or (cfg != 1 and not negative):
-        raise ValueError("a conditioning needs at least one entry")
-    ranged = not all(entry.always for entry in (*positive, *negative))
-    # The contexts stay the same from step to step: join them once for each set of entries that count
-    # together.
-    joined: dict[tuple[int, ...], Tensor] = {}
-
-    def model(x: Tensor, sigma: Tensor) -> Tensor:
-        use, avoid = positive, negative
-        if ranged:
-            level = float(sigma[0])
-            use = [entry for entry in positive if entry.active(level)]
-            avoid = [entry for entry in negative if entry.active(level)]
-        entries = (*use, *avoid)
-        if not entries:
-            return torch.zeros_like(x)
-        key = (len(x), *(id(entry) for entry in entries))
-        context = joined.get(key)
-        if context is None:
-            context = joined[key] = join_contexts([entry.context for entry in entries], len(x))
-        count = len(entries)
-        if count > 1:
-            parts = denoise(torch.cat([x] * count), sigma.repeat(count), context).chunk(count)
-        else:
-            parts = (denoise(x, sigma, context),)
-        wanted = _average(parts[: len(use)], use, x)
-        if cfg == 1:
-            return wanted
-        unwanted = _average(parts[len(use) :], avoid, x)
-        return unwanted + (wanted - unwanted) * cfg
-
-    return model
+def _summed(features: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    there = [tensors for tensors in features if tensors]
+    return tuple(reduce(torch.add, tensors) for tensors in zip(*there, strict=True))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nodes.diffusion.clones import structural_clone
-from nodes.diffusion.loading import UnreadableModel
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.one_file import Shapes, build, describing, read_shapes, read_weights
 
 if TYPE_CHECKING:

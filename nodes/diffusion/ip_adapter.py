@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.diffusion.loading import UnreadableModel
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.one_file import Shapes, read_shapes, read_weights
 
 Kind = Literal["plain", "full", "plus"]

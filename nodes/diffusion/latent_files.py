@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nodes.diffusion.loading import UnreadableModel, check_safetensors, first_line
+from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.loading import first_line
 from nodes.diffusion.sampling import SD15_LATENT_SCALE
 
 SUFFIX = ".latent"
@@ -60,7 +61,7 @@ def _read(path: Path) -> bytes:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UnusableLatent(f"{path.name} has {size:,} bytes, more than {MAX_BYTES:,}")
-        check_safetensors(path)
+        read_header(path)
         with path.open("rb") as file:
             return file.read(MAX_BYTES)
     except OSError as error:

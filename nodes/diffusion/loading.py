@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 # The libraries import themselves piece by piece, and two threads at it at once may meet a half-made module.
-_IMPORTING = threading.Lock()
+IMPORTING = threading.Lock()
 
 Weights = dict[str, "Tensor"]
 
@@ -66,12 +66,12 @@ def load_module(
         raise
     except Exception as error:
         raise UnreadableModel(f"{plan.place} cannot be loaded: {first_line(error)}") from error
-    _complain(plan.place, misfits.missing, "are missing")
-    _complain(plan.place, misfits.misshapen, "have another shape than the model's configuration says")
+    complain(plan.place, misfits.missing, "are missing")
+    complain(plan.place, misfits.misshapen, "have another shape than the model's configuration says")
     return module.eval().requires_grad_(False)
 
 
-def _complain(place: str, weights: Sequence[str], what: str) -> None:
+def complain(place: str, weights: Sequence[str], what: str) -> None:
     """Raise UnreadableModel for weights that would have to be made up."""
     if weights:
         names = sorted(weights)
@@ -81,7 +81,7 @@ def _complain(place: str, weights: Sequence[str], what: str) -> None:
 
 def unfilled(class_name: str, config: Mapping[str, Any]) -> Any:
     """The module that a configuration describes, with whatever weights its library begins with."""
-    with _IMPORTING:
+    with IMPORTING:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
         from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodes.diffusion.loading import _IMPORTING, UnreadableModel, first_line, quiet_libraries
+from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.loading import IMPORTING, complain, first_line, quiet_libraries
 
 if TYPE_CHECKING:
     import torch
@@ -19,25 +20,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of all weights of a safetensors file, from its header alone. Raises UnreadableModel."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="np") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
-        if _is_pickle(path):
-            raise UnreadableModel(f"{path} is a pickle, which may run code when read, and is not used") from error
-        raise UnreadableModel(f"{path} is damaged, cut short, or no safetensors file ({first_line(error)})") from error
-
-
-def _is_pickle(path: Path) -> bool:
-    """Whether a file begins as pickles, and the zip archives around them, do."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError:
-        return False
-    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
+    return {name: info.shape for name, info in read_header(path).tensors.items()}
 
 
 def count(shapes: Shapes, prefix: str) -> int:
@@ -75,23 +58,16 @@ def build(
 
     quiet_libraries()
     try:
-        with _IMPORTING:  # by `make`, for the first time perhaps
+        with IMPORTING:  # by `make`, for the first time perhaps
             module = build_hollow(make)
         misfits = fill(module, read(), device, dtype)
     except UnreadableModel:
         raise
     except Exception as error:  # libraries raise what they like when a file is hostile
         raise UnreadableModel(f"{path} cannot be loaded: {first_line(error)}") from error
-    _complain(path, misfits.missing, "are missing")
-    _complain(path, misfits.misshapen, "have shapes that do not fit the others")
+    complain(str(path), misfits.missing, "are missing")
+    complain(str(path), misfits.misshapen, "have shapes that do not fit the others")
     return module.eval().requires_grad_(False)
-
-
-def _complain(path: Path, weights: Sequence[str], what: str) -> None:
-    if weights:
-        names = sorted(weights)
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise UnreadableModel(f"{path}: weights {what}: {', '.join(names[:3])}{more}")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -104,15 +80,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return map_files([path])
     except (SafetensorError, OSError) as error:
         raise UnreadableModel(f"{path} cannot be read ({first_line(error)})") from error
-
-
-def file_stamp(path: Path) -> str:
-    """What tells whether a file was written to since: a mapped module changes with it. Raises UnreadableModel."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise UnreadableModel(f"{path} cannot be read: {error.strerror}") from error
-    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
 
 
 def file_bytes(path: Path, itemsize: int) -> int:

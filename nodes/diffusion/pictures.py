@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import errno
 import io
-import os
-import re
-import secrets
-import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,13 +19,7 @@ MAX_FRAMES = 4096
 NO_MASK = 64  # sides of the mask of a picture in which nothing is transparent
 # What may be read: Pillow knows more, of which some start programs (EPS) and most are untried.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 COMPRESSION = 4
-MAX_FOLDERS = 10
-DATE = re.compile(r"%date(?::([^%]*))?%")
-DATE_FIELDS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
-BIDI = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they make a name look like another
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class UnusablePicture(ValueError):
@@ -106,70 +94,6 @@ def to_image(picture: Tensor) -> Image.Image:
     return Image.fromarray(levels.squeeze(-1) if levels.shape[-1] == 1 else levels)
 
 
-def expand_prefix(prefix: str, width: int, height: int, now: datetime.datetime) -> str:
-    """A file name prefix with `%width%`, `%height%` and `%date:yyyy-MM-dd%` filled in, checked to stay inside.
-
-    Raises UnusablePicture for a prefix that leads out of the output folder or that no file can have.
-    """
-    text = prefix.replace("%width%", str(width)).replace("%height%", str(height))
-    text = DATE.sub(lambda match: _date(match[1] or "yyyyMMddhhmmss", now), text)
-    parts = text.split("/")
-    reason = None
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(c) in BIDI for c in text):
-        reason = "holds control characters"
-    elif "\\" in text or ":" in text or text.startswith(("/", "~")) or ".." in parts:
-        reason = "leads out of the output folder"
-    elif any(not part.strip(" .") for part in parts):
-        reason = "has an empty part"
-    elif any(RESERVED.fullmatch(part.strip()) for part in parts):
-        reason = "is a name that Windows reserves"
-    elif any(len(part.encode()) > 200 for part in parts):
-        reason = "is longer than 200 bytes"
-    elif len(parts) > MAX_FOLDERS:
-        reason = f"has more than {MAX_FOLDERS} parts"
-    if reason is not None:
-        raise UnusablePicture(f"the file name prefix {prefix[:80]!r} {reason}")
-    return text
-
-
-def _date(pattern: str, now: datetime.datetime) -> str:
-    return re.sub("yyyy|yy|MM|dd|hh|mm|ss", lambda match: now.strftime(DATE_FIELDS[match[0]]), pattern)
-
-
-def write_png(image: Image.Image, root: Path, prefix: str, texts: Mapping[str, str]) -> Path:
-    """Write a PNG as `root/PREFIX_00001_.png`, or the next number that is free; returns its path.
-
-    Raises what `write_file` raises.
-    """
-    return write_file(png_bytes(image, texts), root, prefix, ".png")
-
-
-def write_file(data: bytes, root: Path, prefix: str, suffix: str) -> Path:
-    """Write `root/PREFIX_00001_SUFFIX`, or the next number that is free; returns its path.
-
-    The file appears whole under its name or not at all, and never in place of another. Raises OSError, and
-    UnusablePicture if a link below `root` leads out of it.
-    """
-    folder = (root / prefix).parent
-    root.mkdir(parents=True, exist_ok=True)
-    _check_inside(folder, root, prefix)  # before any folder is made behind a link
-    folder.mkdir(parents=True, exist_ok=True)
-    _check_inside(folder, root, prefix)
-    temporary = folder / f".writing-{secrets.token_hex(8)}{suffix}"
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return _claim(temporary, folder, prefix.rsplit("/", 1)[-1], suffix)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise OSError(error.errno, f"{error.strerror}, {len(data):,} bytes needed", str(folder)) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def png_bytes(image: Image.Image, texts: Mapping[str, str], *, compress_level: int = COMPRESSION, **more: Any) -> bytes:
     """A PNG with text chunks, as Latin-1 where that is enough and as UTF-8 otherwise; `more` goes to Pillow."""
     info = PngInfo()
@@ -185,46 +109,3 @@ def png_bytes(image: Image.Image, texts: Mapping[str, str], *, compress_level: i
 def without_halves(text: str) -> str:
     """A text that UTF-8 can hold: half of a surrogate pair is no text."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _check_inside(folder: Path, root: Path, prefix: str) -> None:
-    if not folder.resolve().is_relative_to(root.resolve()):
-        raise UnusablePicture(f"the file name prefix {prefix[:80]!r} leads out of the output folder through a link")
-
-
-def _claim(temporary: Path, folder: Path, stem: str, suffix: str) -> Path:
-    """Give a finished file the next free number; two programs at once never get the same one."""
-    number = _last_number(folder, stem, suffix) + 1
-    while True:
-        target = folder / f"{stem}_{number:05}_{suffix}"
-        try:
-            target.hardlink_to(temporary)
-            return target
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            if _move(temporary, target):
-                return target
-            number += 1
-
-
-def _move(temporary: Path, target: Path) -> bool:
-    """Rename a file on a file system without hard links; False if the name is taken."""
-    try:
-        target.open("xb").close()
-    except FileExistsError:
-        return False
-    try:
-        temporary.replace(target)
-    except OSError:
-        target.unlink(missing_ok=True)
-        raise
-    return True
-
-
-def _last_number(folder: Path, stem: str, suffix: str) -> int:
-    pattern = re.compile(re.escape(stem) + r"_(\d{5,9})_" + re.escape(suffix))
-    matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
-    return max((int(match[1]) for match in matches if match), default=0)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nodes.diffusion.behaviours.differential import MaskCourse
 from nodes.diffusion.noise import StepNoise, ancestral_noise, brownian_noise, noise_for_batch
 from nodes.diffusion.resume import Keeper, fingerprint, keeping, resume
 from nodes.diffusion.samplers import BEGINNING, SAMPLERS, Callback, Model, NoiseKind, Step
@@ -71,12 +72,15 @@ def latent_mask(mask: Tensor, latent: Tensor) -> Tensor:
     return mask.repeat(copies, 1, 1, 1)[: latent.shape[0]]
 
 
-def masked_model(model: Model, mask: Tensor, latent: Tensor, noise: Tensor) -> GuidedModel:
+def masked_model(
+    model: Model, mask: Tensor, latent: Tensor, noise: Tensor, course: MaskCourse | None = None
+) -> GuidedModel:
     """A model that keeps `latent` where `mask` is 0: it sees it at the right noise level, and gives it back.
 
-    All tensors are in sampling space (Lugmayr et al. 2022, RePaint, without its resampling).
+    All tensors are in sampling space (Lugmayr et al. 2022, RePaint, without its resampling). course: what the mask is
+    at a noise level, if it changes on the way.
     """
-    return _Masked(model, mask, latent, noise)
+    return _Masked(model, mask, latent, noise, course)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,20 +89,26 @@ class _Masked:
     mask: Tensor
     latent: Tensor
     noise: Tensor
+    course: MaskCourse | None
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self._kept(self.model(self._seen(x, sigma), sigma))
+        mask = self._mask(sigma)
+        return self._kept(self.model(self._seen(x, sigma, mask), sigma), mask)
 
     def both(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        denoised, unconditional = both_of(self.model, self._seen(x, sigma), sigma)
-        return self._kept(denoised), self._kept(unconditional)
+        mask = self._mask(sigma)
+        denoised, unconditional = both_of(self.model, self._seen(x, sigma, mask), sigma)
+        return self._kept(denoised, mask), self._kept(unconditional, mask)
 
-    def _seen(self, x: Tensor, sigma: Tensor) -> Tensor:
+    def _mask(self, sigma: Tensor) -> Tensor:
+        return self.mask if self.course is None else self.course(self.mask, float(sigma[0]))
+
+    def _seen(self, x: Tensor, sigma: Tensor, mask: Tensor) -> Tensor:
         level = sigma.view(-1, *[1] * (x.ndim - 1))
-        return x * self.mask + (self.latent + self.noise * level) * (1 - self.mask)
+        return x * mask + (self.latent + self.noise * level) * (1 - mask)
 
-    def _kept(self, denoised: Tensor) -> Tensor:
-        return denoised * self.mask + self.latent * (1 - self.mask)
+    def _kept(self, denoised: Tensor, mask: Tensor) -> Tensor:
+        return denoised * mask + self.latent * (1 - mask)
 
 
 def step_noise(
@@ -144,6 +154,7 @@ def sample_latent(
     sigma_max: float,
     seed: int = 0,
     noise_mask: Tensor | None = None,
+    mask_course: MaskCourse | None = None,
     latent_scale: float = SD15_LATENT_SCALE,
     independent_noise: bool = False,
     callback: Callback | None = None,
@@ -152,8 +163,9 @@ def sample_latent(
 ) -> Tensor:
     """Take a raw latent through `sigmas` with one of SAMPLERS; the result is a raw latent too, in float32.
 
-    `noise` [B, C, h, w] (zeros to add none) is scaled to sigmas[0]. The callback sees sampling space. With a
-    `keeper` the state is kept on the way, and one that the same sampling left there is gone on from.
+    `noise` [B, C, h, w] (zeros to add none) is scaled to sigmas[0]. `mask_course` changes the noise mask on the way.
+    The callback sees sampling space. With a `keeper` the state is kept on the way, and one that the same sampling left
+    there is gone on from. `options` are the sampler's own.
     Raises UnusableSigmas, NonFiniteLatent, and whatever the callback raises to end the run.
     """
     # A schedule with more steps than the model has noise levels repeats some; such a step would do nothing.
@@ -166,7 +178,7 @@ def sample_latent(
     noise = noise.to(picture)
     x = add_noise(picture, noise, float(sigmas[0]), sigma_max)
     if noise_mask is not None:
-        model = masked_model(model, latent_mask(noise_mask, picture), picture, noise)
+        model = masked_model(model, latent_mask(noise_mask, picture), picture, noise, mask_course)
     drawn = step_noise(spec.noise_kind, x, sigmas, seed, independent=independent_noise, on_device=spec.noise_on_device)
     callback, start = callback or ignore, BEGINNING
     if keeper is not None:

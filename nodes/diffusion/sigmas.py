@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Clock = Literal["steps", "edm", "v"]
+"""How a network is told the time: by the number of a training step, by log(sigma) / 4, or by an angle."""
+
+MOST_NOISE = 2.0**-24
+"""The signal level that stands for none at all, so that its sigma (4096) is still a number; diffusers' choice."""
+
+LCM_STEPS = 50
+"""Noise levels that a latent consistency model was distilled at (Luo et al. 2023)."""
 
 
 def scaled_linear_betas(count: int = 1000, start: float = 0.00085, end: float = 0.012) -> Tensor:
@@ -37,17 +47,45 @@ def sigma_table(*, betas: Tensor | None = None, alphas_cumprod: Tensor | None = 
     return table
 
 
+def without_signal(alphas_cumprod: Tensor) -> Tensor:
+    """Signal levels stretched so that the last one is pure noise (Lin et al. 2023, algorithm 1), as float64.
+
+    The first stays as it is. The last one is MOST_NOISE rather than 0.
+    """
+    root = alphas_cumprod.to("cpu", torch.float64).sqrt()
+    stretched = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    return torch.cat([stretched[:-1], stretched.new_tensor([MOST_NOISE])])
+
+
+def log_table(sigma_min: float, sigma_max: float, count: int = 1000) -> Tensor:
+    """[count] sigmas, ascending and evenly spaced in their logarithm, for a network that knows all in between."""
+    ends = math.log(sigma_min), math.log(sigma_max)
+    return torch.linspace(*ends, count, dtype=torch.float64).exp().to(torch.float32)
+
+
+def angle_table(sigma_min: float, sigma_max: float, count: int = 1000) -> Tensor:
+    """[count] sigmas, ascending and evenly spaced in arctan sigma."""
+    ends = math.atan(sigma_min), math.atan(sigma_max)
+    return torch.linspace(*ends, count, dtype=torch.float64).tan().to(torch.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelSigmas:
-    """A model's [N] sigma table (float32, ascending), its logarithm, and the maps to and from timesteps."""
+    """A model's [N] sigma table (float32, ascending), its logarithm, and the maps to and from timesteps.
+
+    `clock` says what the network is told for a sigma. A table of every `stride`-th training step belongs to a
+    distilled model; its entry i is step stride * i + stride - 1.
+    """
 
     table: Tensor
     log_table: Tensor
+    clock: Clock = "steps"
+    stride: int = 1
 
     @classmethod
-    def from_table(cls, table: Tensor) -> ModelSigmas:
+    def from_table(cls, table: Tensor, clock: Clock = "steps", stride: int = 1) -> ModelSigmas:
         """Wrap a table such as `sigma_table` makes."""
-        return cls(table, table.log())
+        return cls(table, table.log(), clock, stride)
 
     @classmethod
     def stable_diffusion(cls) -> ModelSigmas:
@@ -66,18 +104,30 @@ class ModelSigmas:
 
     def to(self, device: torch.device | str) -> ModelSigmas:
         """The same table on another device."""
-        return ModelSigmas(self.table.to(device), self.log_table.to(device))
+        return ModelSigmas(self.table.to(device), self.log_table.to(device), self.clock, self.stride)
+
+    def distilled(self, count: int = LCM_STEPS) -> ModelSigmas:
+        """The table of a model that was distilled at `count` of these noise levels; itself if it has no more."""
+        stride = len(self.table) // count
+        return self.from_table(self.table[stride - 1 :: stride], self.clock, stride) if stride > 1 else self
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """The int64 index of the table entry nearest to each sigma in log space; same shape as `sigma`.
+        """What the network is told for each sigma; same shape as `sigma`.
 
-        Integers, because a discrete-time model has only ever seen integer timesteps.
+        For a discrete-time model the int64 number of the step nearest in log sigma: it has only ever seen
+        whole ones. Else float32: log(sigma) / 4 (Karras et al. 2022, c_noise), or the angle arctan(sigma) as
+        a part of a right one.
         """
+        if self.clock == "edm":
+            return sigma.to(torch.float32).log() / 4
+        if self.clock == "v":
+            return sigma.to(torch.float32).atan() * (2 / math.pi)
         distance = (sigma.to(self.log_table.dtype).log()[..., None] - self.log_table).abs()
-        return distance.argmin(dim=-1)
+        nearest = distance.argmin(dim=-1)
+        return nearest if self.stride == 1 else nearest * self.stride + (self.stride - 1)
 
     def sigma(self, t: Tensor | float) -> Tensor:
-        """The sigma of fractional timesteps: linear in log sigma between entries, clamped at the ends."""
+        """The sigma of a fractional place in the table: linear in log sigma between entries, clamped at the ends."""
         t = torch.as_tensor(t, dtype=torch.float32, device=self.log_table.device)
         t = t.clamp(0, len(self.table) - 1)
         low = t.floor().long()
@@ -93,4 +143,5 @@ class ModelSigmas:
             return math.inf
         if percent >= 1:
             return 0.0
-        return float(self.sigma((1 - percent) * (len(self.table) - 1)))
+        step = (1 - percent) * (len(self.table) * self.stride - 1)
+        return float(self.sigma((step - (self.stride - 1)) / self.stride))

@@ -12,17 +12,25 @@ from torch import Tensor, nn
 from nodes.diffusion.loading import Blueprint
 
 
-def taesd_blueprint(encoder: Path, decoder: Path) -> Blueprint:
+def taesd_blueprint(encoder: Path, decoder: Path, scale: float) -> Blueprint:
     """TAESD (Ollin Boer Bohan, 2023) from the two files that its author publishes.
 
     They number their layers through. diffusers' AutoencoderTiny has the same ones, but that it keeps the decoder's
-    first layer, which has no weights, elsewhere.
+    first layer, which has no weights, elsewhere. scale: what raw latents are multiplied by for it.
     """
 
     def select(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         return {_todays_name(name): tensor for name, tensor in weights.items()}
 
-    return Blueprint(f"TAESD ({decoder.name})", "AutoencoderTiny", {}, (encoder, decoder), select, ("",), apart=True)
+    return Blueprint(
+        f"TAESD ({decoder.name})",
+        "AutoencoderTiny",
+        {"scaling_factor": scale},
+        (encoder, decoder),
+        select,
+        ("",),
+        apart=True,
+    )
 
 
 def _todays_name(name: str) -> str:

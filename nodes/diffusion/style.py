@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nodes.diffusion.loading import UnreadableModel
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.one_file import Shapes, build, count, describing, read_shapes, read_weights
 
 HEADS = 8  # not to be seen in the weights

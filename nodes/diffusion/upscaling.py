@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nodes.diffusion.loading import UnreadableModel, check_safetensors, first_line
+from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.loading import first_line
 from nodes.diffusion.upscale_networks import network_of, unwrapped
 
 TILE = 512  # pixels
@@ -39,7 +40,7 @@ def load_upscaler(path: Path, device: torch.device) -> Upscaler:
     """
     from safetensors.torch import load
 
-    check_safetensors(path)
+    read_header(path)
     try:
         weights = load(path.read_bytes())  # not mapped: small, and the file may change
         found = network_of(weights)

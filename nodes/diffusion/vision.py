@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.ldm_keys import text_from_open_clip
-from nodes.diffusion.loading import UnreadableModel
 from nodes.diffusion.one_file import Shapes, build, count, describing, read_shapes, read_weights
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from nodegraph.context import Cancelled, CancelToken, Context, NoPool
 from nodegraph.resources import shipped
 from nodegraph.sockets import Image, Latent
 from nodes.diffusion.pictures import read_picture
-from nodes.images import ImageScale
+from nodes.image_sizes import ImageScale
 from nodes.models import module_of
 from nodes.vae import VAEDecode, VAEDecodeTiled, VAEEncode, VAEEncodeTiled
 from tests.helpers import problem

@@ -14,7 +14,7 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from torch import Tensor, nn
 
 from nodes.diffusion.control_loading import config_of, load_control, read_control_file, recognise
-from nodes.diffusion.loading import UnreadableModel
+from nodes.diffusion.headers import UnreadableModel
 from tests.nodes.steering_models import (
     ADAPTERS,
     CONTROLNETS,

@@ -7,7 +7,9 @@ from diffusers import UNet2DConditionModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.diffusion.denoiser import conditions, guided_denoiser, join_contexts, unet_denoiser
+from nodes.diffusion.conditions import conditions
+from nodes.diffusion.denoiser import unet_denoiser
+from nodes.diffusion.guidance import guided_denoiser, join_contexts
 from nodes.diffusion.noise import generator
 from nodes.diffusion.sigmas import ModelSigmas
 

@@ -11,7 +11,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from nodes.diffusion.gligen import BoxRunner, WrongModel, check_boxes, load_gligen, places_of, read_gligen_file
-from nodes.diffusion.loading import UnreadableModel
+from nodes.diffusion.headers import UnreadableModel
 from tests.nodes.steering_models import gligen_file, randn, save, unet, vision_model
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nodes.diffusion.clones import structural_clone
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.ip_adapter import WrongModel, apply_ip_adapter, load_ip_adapter, read_ip_adapter_file
-from nodes.diffusion.loading import UnreadableModel
 from tests.nodes.steering_models import Weights, ip_adapter, randn, save, unet, vision_model
 
 KINDS = ["plain", "full", "plus"]

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nodes.diffusion.loading import UnreadableModel
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.style import StyleAdapter, load_style
 from nodes.diffusion.vision import MEAN, STD, encode, load_vision, prepared, read_vision_file, vision_config
 from tests.nodes.steering_models import Weights, open_clip_vision, pictures, randn, save, style_adapter, vision_model
