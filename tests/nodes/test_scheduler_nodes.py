@@ -256,8 +256,8 @@ def test_a_workflow_passes_schedules_on_and_computes_only_what_changed() -> None
     workflow = loads(WORKFLOW)
     with Session() as session:
         result = session.run(workflow)
+        outputs: dict[str, Any] = dict(result.outputs)
         expected = [SD.percent_to_sigma(0.5), *schedule("karras", SD, 6)[2:-1].flip(0).tolist()]
-        outputs: Any = result.outputs
         assert outputs["first"].tolist() == pytest.approx(expected, rel=1e-5)
         assert outputs["sampler"].name == "sa_solver_pece"
         assert outputs["noise"] == Noise(5)
