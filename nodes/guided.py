@@ -71,7 +71,7 @@ def sample_guided(
     import torch
 
     from nodes.diffusion.sampling import NonFiniteLatent, latent_mask, sample_latent
-    from nodes.diffusion.unet_inputs import Scene
+    from nodes.diffusion.unet_inputs import Misfit, Scene
 
     model = guider.model
     _check_sampler(sampler)
@@ -110,6 +110,8 @@ def sample_guided(
         except NonFiniteLatent as error:
             hint = "try another sampler or a lower cfg; on a GPU, --dtype fp32"
             raise ProblemError(Problem(code="not_finite", message=str(error), hint=hint)) from error
+        except Misfit as error:
+            raise _misfit(error) from error
         except RuntimeError as error:
             raise compile_problem(error) or error from error
     denoised = last[0] / scale if last else drawn
@@ -225,8 +227,12 @@ def _fitting(run: Callable[[], T]) -> T:
     try:
         return run()
     except ValueError as error:
-        hint = "take networks that steer and were made for this kind of model"
-        raise ProblemError(Problem(code="bad_value", message=str(error), hint=hint)) from error
+        raise _misfit(error) from error
+
+
+def _misfit(error: ValueError) -> ProblemError:
+    hint = "take networks that steer and were made for this kind of model"
+    return ProblemError(Problem(code="bad_value", message=str(error), hint=hint))
 
 
 def _check_sampler(sampler: Sampler) -> None:
