@@ -76,7 +76,10 @@ def _changed(base: nn.Module, changes: Sequence[Patch], of: Of) -> nn.Module:
         except ValueError as error:
             raise ProblemError(Problem(code="bad_value", message=f"{patch.kind}: {error}", input="model")) from error
         except RuntimeError as error:
-            raise compile_problem(error) or error from error
+            problem = compile_problem(error)
+            if problem is None:
+                raise
+            raise problem from error
     return module
 
 

@@ -12,6 +12,7 @@ from nodegraph.node import Choices, Help, Range, node
 from nodegraph.sockets import Conditioning, ControlNet, Image, Model, Vae
 from nodegraph.sockets.handles import Patch
 from nodegraph.sockets.steering import Control
+from nodes.foresight import BOTH, of_kind, steered
 from nodes.gligen import gligen_runner as gligen_runner
 from nodes.models import module_of, reading_model
 from nodes.networks import digest_of_file, file_in, files_in, found, module_from_file
@@ -28,6 +29,7 @@ DIFFERENCE = "difference"
 SHUFFLE = "shuffle"
 
 find_control_net = file_in(*FOLDERS)
+FORESEEN = of_kind("control_net_name", find_control_net, ("controlnet", "t2i_adapter"), "a ControlNet", "CONTROL_NET")
 ControlNetName = Annotated[
     str,
     Choices(files_in(*FOLDERS), find_control_net, kind="ControlNet"),
@@ -47,7 +49,12 @@ UnionType = Literal[
 ]
 
 
-@node(category="loaders", display_name="Load ControlNet Model", numeric=False)
+@node(
+    category="loaders",
+    display_name="Load ControlNet Model",
+    numeric=False,
+    foresee=FORESEEN,
+)
 def ControlNetLoader(control_net_name: ControlNetName, context: Context = NO_CONTEXT) -> ControlNet:
     """Load a ControlNet or a T2I-Adapter: one safetensors file, as its authors or as diffusers lay it out.
 
@@ -67,7 +74,12 @@ def ControlNetLoader(control_net_name: ControlNetName, context: Context = NO_CON
     return net
 
 
-@node(category="loaders", display_name="Load ControlNet Model (diff)", numeric=False)
+@node(
+    category="loaders",
+    display_name="Load ControlNet Model (diff)",
+    numeric=False,
+    foresee=FORESEEN,
+)
 def DiffControlNetLoader(
     model: Annotated[Model, Help("the model that the ControlNet was made for")],
     control_net_name: ControlNetName,
@@ -100,7 +112,13 @@ def SetUnionControlNetType(
     return control_net.with_options(union_type=type)
 
 
-@node(category="conditioning/controlnet", display_name="Apply ControlNet (OLD)", deprecated=True, numeric=False)
+@node(
+    category="conditioning/controlnet",
+    display_name="Apply ControlNet (OLD)",
+    deprecated=True,
+    numeric=False,
+    foresee=steered(("conditioning", "CONDITIONING")),
+)
 def ControlNetApply(
     conditioning: Conditioning, control_net: ControlNet, image: Image, strength: Strength = 1.0
 ) -> Conditioning:
@@ -116,7 +134,12 @@ class Controlled(NamedTuple):
     negative: Conditioning
 
 
-@node(category="conditioning/controlnet", display_name="Apply ControlNet", numeric=False)
+@node(
+    category="conditioning/controlnet",
+    display_name="Apply ControlNet",
+    numeric=False,
+    foresee=steered(*BOTH),
+)
 def ControlNetApplyAdvanced(
     positive: Conditioning,
     negative: Conditioning,

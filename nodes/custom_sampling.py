@@ -8,6 +8,7 @@ from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Help, Seed, node
 from nodegraph.sockets import Conditioning, Guider, Latent, Model, Noise, Sampler, Sigmas
+from nodes.foresight import sampling
 from nodes.guided import Sampled, by_cfg, sample_guided, seeded_noise
 from nodes.models import latent_scale_of
 from nodes.sampling import Cfg
@@ -23,7 +24,7 @@ class CustomSampled(NamedTuple):
     denoised_output: Annotated[Latent, Help("the picture that the model saw behind its last step")]
 
 
-@node(category="sampling/custom_sampling")
+@node(category="sampling/custom_sampling", foresee=sampling("model", ("positive", "negative")))
 def SamplerCustom(
     model: Model,
     add_noise: bool = True,
@@ -67,19 +68,23 @@ def SamplerCustomAdvanced(
     )  # fmt: skip
 
 
-@node(category="sampling/custom_sampling/guiders", numeric=False)
+@node(category="sampling/custom_sampling/guiders", numeric=False, foresee=sampling("model", ("positive", "negative")))
 def CFGGuider(model: Model, positive: Conditioning, negative: Conditioning, cfg: Cfg = 8.0) -> Guider:
     """Guide a model by a positive and a negative prompt, as the KSampler does."""
     return by_cfg(model, positive, negative, cfg)
 
 
-@node(category="sampling/custom_sampling/guiders", numeric=False)
+@node(category="sampling/custom_sampling/guiders", numeric=False, foresee=sampling("model", ("conditioning",)))
 def BasicGuider(model: Model, conditioning: Conditioning) -> Guider:
     """Guide a model by one prompt alone, for models that need no negative one."""
     return Guider("basic", model, (("positive", conditioning),), (("cfg", 1.0),))
 
 
-@node(category="sampling/custom_sampling/guiders", numeric=False)
+@node(
+    category="sampling/custom_sampling/guiders",
+    numeric=False,
+    foresee=sampling("model", ("cond1", "cond2", "negative")),
+)
 def DualCFGGuider(
     model: Model,
     cond1: Conditioning,

@@ -1,8 +1,9 @@
 """What a check can tell of models before anything loads: their families, by headers and configurations alone.
 
 Facts that flow along links: `family`, `width` (of prompts), `channels` (that a UNet takes), `latents` (channels of
-latents), `picture` (a conditioning that brings a picture to edit), `controls` (families that ControlNets are for), and
-`what` (the words for a message). A fact that is missing is not known, and nothing follows from it.
+latents), `masked` (a latent told where to paint), `picture` (a conditioning that brings a picture to edit), `controls`
+(families that ControlNets are for), and `what` (the words for a message). A fact that is missing is not known, and
+nothing follows from it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from nodes.diffusion.headers import Header, UnreadableModel, is_pickle, read_hea
 Find = Callable[[str, Roots], Path | None]
 
 LATENT_CHANNELS = 4
+#: What may stand before the names of a VAE's weights.
+VAES = ("", "first_stage_model.", "vae.")
+#: The prompts that nodes with two of them take and give, by input and output.
+BOTH = (("positive", "positive"), ("negative", "negative"))
 SUPPORTED = ("sd1", "sd2", "sdxl", "sdxl_refiner")
 
 
@@ -28,13 +33,13 @@ def unreadable(name: str, message: str, hint: str | None = None) -> Problem:
     return Problem("model_unreadable", message, input=name, hint=hint or "check the file, or choose another one")
 
 
-def look_at(sight: Sight, name: str, find: Find) -> tuple[Path, Header, Recognised] | Problem | None:
+def look_at(sight: Sight, name: str, find: Find | None) -> tuple[Path, Header, Recognised] | Problem | None:
     """The file that an input names, and what it is; a problem with it; None if nothing can be known of it yet.
 
     Pickles are not looked into: whether they may be, shows when they are loaded.
     """
     given = sight.values.get(name)
-    path = find(given, sight.roots) if isinstance(given, str) else None
+    path = find(given, sight.roots) if isinstance(given, str) and find is not None else None
     if path is None or not path.is_file():
         return None
     try:
@@ -48,8 +53,9 @@ def look_at(sight: Sight, name: str, find: Find) -> tuple[Path, Header, Recognis
     return path, header, recognise(header)
 
 
-def of_kind(name: str, find: Find, kinds: Sequence[str], wanted: str, output: str) -> Foresee:
-    """A look ahead for loaders of one file: it must be of one of `kinds`; the output tells its family and width."""
+def of_kind(name: str, find: Find | None, kinds: Sequence[str], wanted: str, output: str, **more: object) -> Foresee:
+    """A look ahead for loaders of one file: it must be of one of `kinds`; the output tells its family and width, and
+    `more`."""
 
     def foresee(sight: Sight) -> Foreseen:
         found = look_at(sight, name, find)
@@ -57,10 +63,12 @@ def of_kind(name: str, find: Find, kinds: Sequence[str], wanted: str, output: st
             return Foreseen()
         if isinstance(found, Problem):
             return Foreseen(problems=[found])
-        path, _, what = found
+        path, header, what = found
         if what.kind not in kinds:
             return Foreseen(problems=[wrong_kind(name, path, what, wanted)])
-        return Foreseen({output: facts_of(what)})
+        channels = next(filter(None, (header.shape(f"{prefix}decoder.conv_in.weight") for prefix in VAES)), ())
+        seen = {"latents": channels[1]} if output == "VAE" and len(channels) == 4 else {}
+        return Foreseen({output: {**facts_of(what), **seen, **more}})
 
     return foresee
 
@@ -168,7 +176,11 @@ def sampling(model: str, prompts: Sequence[str], latent: str = "latent_image") -
         problems = [
             problem
             for name in prompts
-            for problem in (_width(sight, model, name), _controls(sight, model, name), _picture(sight, model, name))
+            for problem in (
+                _width(sight, model, name),
+                _controls(sight, model, name),
+                _picture(sight, model, name, latent),
+            )
             if problem is not None
         ]
         wanted, given = sight.fact(model, "latents"), sight.fact(latent, "latents")
@@ -201,28 +213,29 @@ def _controls(sight: Sight, model: str, name: str) -> Problem | None:
     return Problem("bad_value", message, input=name, hint="choose a ControlNet for the model's family")
 
 
-def _picture(sight: Sight, model: str, name: str) -> Problem | None:
-    if sight.fact(model, "channels") != 9 or name not in sight.links or sight.fact(name, "width") is None:
+def _picture(sight: Sight, model: str, name: str, latent: str) -> Problem | None:
+    """A model for inpainting has nothing to paint in if neither prompt nor latent brings a mask."""
+    known = sight.fact(name, "width") is not None and sight.fact(latent, "latents") is not None
+    if sight.fact(model, "channels") != 9 or not known or sight.fact(name, "picture") or sight.fact(latent, "masked"):
         return None
-    if sight.fact(name, "picture"):
-        return None
-    message = "the model paints inside a mask (its UNet takes 9 channels), and this conditioning brings no picture"
+    message = "the model paints inside a mask (its UNet takes 9 channels), and neither prompt nor latent brings one"
     return Problem("bad_value", message, input=name, hint="put InpaintModelConditioning in between")
 
 
-def with_picture(*outputs: tuple[str, str]) -> Foresee:
-    """Conditionings (input, output) that bring a picture to edit."""
+def with_picture(*outputs: tuple[str, str], latent: str) -> Foresee:
+    """Conditionings (input, output) that bring a picture to edit, and the output of its latent."""
 
     def foresee(sight: Sight) -> Foreseen:
         found: dict[str, Mapping[str, object]] = {}
         for given, output in outputs:
             found[output] = {**sight.links.get(given, {}), "picture": True}
-        return Foreseen(found)
+        channels = sight.fact("vae", "latents")
+        return Foreseen(found | {latent: {"masked": True, **({} if channels is None else {"latents": channels})}})
 
     return foresee
 
 
-def with_control(*outputs: tuple[str, str]) -> Foresee:
+def steered(*outputs: tuple[str, str]) -> Foresee:
     """Conditionings (input, output) that a ControlNet is added to."""
 
     def foresee(sight: Sight) -> Foreseen:
@@ -238,12 +251,18 @@ def with_control(*outputs: tuple[str, str]) -> Foresee:
     return foresee
 
 
-def latents(output: str = "LATENT", vae: str | None = None) -> Foresee:
+def masked(sight: Sight) -> Foreseen:
+    """A latent that is told where to paint."""
+    return Foreseen({"LATENT": {**sight.links.get("samples", {}), "masked": True}})
+
+
+def latents(output: str = "LATENT", vae: str | None = None, *, masked: bool = False) -> Foresee:
     """Latents of as many channels as a VAE makes them, or of Stable Diffusion's four."""
 
     def foresee(sight: Sight) -> Foreseen:
         channels = sight.fact(vae, "latents") if vae is not None else LATENT_CHANNELS
-        return Foreseen({output: {"latents": channels}} if channels is not None else {})
+        told: dict[str, object] = {"masked": True} if masked else {}
+        return Foreseen({output: told if channels is None else {**told, "latents": channels}})
 
     return foresee
 

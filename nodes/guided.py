@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -15,6 +16,7 @@ from nodes.behaviours import amendments_of, compile_problem, guide_of, mask_cour
 from nodes.fit import check_fit
 from nodes.models import latent_scale_of, reading_model
 from nodes.noise_levels import prediction_of, sigmas_of
+from nodes.single_files import picture_statistics
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,54 +72,67 @@ def sample_guided(
     """
     import torch
 
-    from nodes.diffusion.sampling import NonFiniteLatent, UnusableSigmas, latent_mask, sample_latent
+    from nodes.diffusion.sampling import latent_mask, sample_latent
     from nodes.diffusion.unet_inputs import Scene
 
     model = guider.model
     _check_sampler(sampler)
     options: dict[str, Any] = dict(sampler.options)
     levels, scale = sigmas_of(model), latent_scale_of(model)
-    with torch.no_grad():
+    last: list[Tensor] = []
+    report = step_reporter(model, context)
+
+    def callback(step: Step) -> None:
+        last[:] = [step.denoised]
+        report(step)
+
+    with torch.no_grad(), _telling():
         unet = network_of(model, context)
-        check_fit(unet, latent_image, dict(guider.conditionings), conditionings_from)
+        check_fit(unet, latent_image, guidance_of(guider)[0], conditionings_from)
         samples = latent_image["samples"].to(next(unet.parameters()).device)
         picture, noise_mask = samples.float() * scale, latent_image.get("noise_mask")
         mask = None if noise_mask is None else latent_mask(noise_mask, picture)
-        guided = guided_model(guider, unet, levels, Scene(picture, mask, scale, seed), context)
-        last: list[Tensor] = []
-        report = step_reporter(model, context)
-
-        def callback(step: Step) -> None:
-            last[:] = [step.denoised]
-            report(step)
-
-        try:
-            drawn = sample_latent(
-                guided,
-                samples,
-                sigmas,
-                noise=torch.zeros_like(samples) if noise is None else noise,
-                sampler=sampler.name,
-                sigma_max=levels.sigma_max,
-                seed=seed,
-                noise_mask=noise_mask,
-                mask_course=mask_course_of(model, levels, sigmas),
-                latent_scale=scale,
-                callback=callback,
-                keeper=context.checkpoint,
-                **options,
-            )
-        except UnusableSigmas as error:
-            raise ProblemError(Problem(code="bad_value", message=str(error), input="sigmas")) from error
-        except NonFiniteLatent as error:
-            hint = "try another sampler or a lower cfg; on a GPU, --dtype fp32"
-            raise ProblemError(Problem(code="not_finite", message=str(error), hint=hint)) from error
-        except RuntimeError as error:
-            raise compile_problem(error) or error from error
+        drawn = sample_latent(
+            guided_model(guider, unet, levels, Scene(picture, mask, scale, seed), context),
+            samples,
+            sigmas,
+            noise=torch.zeros_like(samples) if noise is None else noise,
+            sampler=sampler.name,
+            sigma_max=levels.sigma_max,
+            seed=seed,
+            noise_mask=noise_mask,
+            mask_course=mask_course_of(model, levels, sigmas),
+            latent_scale=scale,
+            callback=callback,
+            keeper=context.checkpoint,
+            **options,
+        )
     denoised = last[0] / scale if last else drawn
     return Sampled(
         {**latent_image, "samples": drawn.float().cpu()}, {**latent_image, "samples": denoised.float().cpu()}
     )
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """What goes wrong in a sampling by a user's choice is told as a problem."""
+    from nodes.diffusion.sampling import NonFiniteLatent, UnusableSigmas
+    from nodes.diffusion.unet_inputs import Misfit
+
+    try:
+        yield
+    except UnusableSigmas as error:
+        raise ProblemError(Problem(code="bad_value", message=str(error), input="sigmas")) from error
+    except NonFiniteLatent as error:
+        hint = "try another sampler or a lower cfg; on a GPU, --dtype fp32"
+        raise ProblemError(Problem(code="not_finite", message=str(error), hint=hint)) from error
+    except Misfit as error:
+        raise _misfit(error) from error
+    except RuntimeError as error:
+        problem = compile_problem(error)
+        if problem is None:
+            raise
+        raise problem from error
 
 
 def guided_model(guider: Guider, unet: nn.Module, levels: ModelSigmas, scene: Scene, context: Context) -> GuidedModel:
@@ -136,7 +151,7 @@ def guided_model(guider: Guider, unet: nn.Module, levels: ModelSigmas, scene: Sc
     predictor = Predictor(
         denoiser(unet),
         read_conditions(roles, unet, levels, (scene.latent.shape[-2], scene.latent.shape[-1]), context),
-        unet_inputs(unet, scene),
+        unet_inputs(unet, scene, picture_statistics(model, context)),
     )
     return GuidedModel(predictor, guidance, amendments_of(model, context, denoiser))
 
@@ -227,8 +242,12 @@ def _fitting(run: Callable[[], T]) -> T:
     try:
         return run()
     except ValueError as error:
-        hint = "take networks that steer and were made for this kind of model"
-        raise ProblemError(Problem(code="bad_value", message=str(error), hint=hint)) from error
+        raise _misfit(error) from error
+
+
+def _misfit(error: ValueError) -> ProblemError:
+    hint = "take networks that steer and were made for this kind of model"
+    return ProblemError(Problem(code="bad_value", message=str(error), hint=hint))
 
 
 def _check_sampler(sampler: Sampler) -> None:

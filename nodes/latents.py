@@ -9,6 +9,7 @@ from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Choices, Help, Range, node
 from nodegraph.sockets import Latent, Mask, Saved
+from nodes.foresight import latents, masked
 from nodes.images import picture_texts
 from nodes.saving import file_name, saved_file, saving
 
@@ -23,7 +24,7 @@ Crop = Literal["disabled", "center"]
 SUFFIX = ".latent"
 
 
-@node(category="latent", display_name="Empty Latent Image")
+@node(category="latent", display_name="Empty Latent Image", foresee=latents())
 def EmptyLatentImage(width: Width = 512, height: Width = 512, batch_size: Annotated[int, Range(1, 4096)] = 1) -> Latent:
     """A blank latent to begin a picture from; width and height are in pixels, rounded down to multiples of 8."""
     import torch
@@ -62,7 +63,7 @@ def LatentUpscaleBy(
     return {**samples, "samples": resize(tensor, width, height, upscale_method)}
 
 
-@node(category="latent/inpaint", display_name="Set Latent Noise Mask", numeric=False)
+@node(category="latent/inpaint", display_name="Set Latent Noise Mask", numeric=False, foresee=masked)
 def SetLatentNoiseMask(
     samples: Latent, mask: Annotated[Mask, Help("1 where to draw, 0 what to keep; of any size")]
 ) -> Latent:

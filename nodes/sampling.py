@@ -8,6 +8,7 @@ from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Help, Range, Seed, node
 from nodegraph.sockets import Conditioning, Latent, Model, Sampler
+from nodes.foresight import sampling
 from nodes.guided import by_cfg, sample_guided, seeded_noise
 from nodes.guided import preview_map as preview_map
 from nodes.noise_levels import sigmas_of
@@ -18,7 +19,7 @@ Cfg = Annotated[float, Range(0, 100, step=0.1), Help("how strongly the prompt gu
 Switch = Literal["enable", "disable"]
 
 
-@node(category="sampling")
+@node(category="sampling", foresee=sampling("model", ("positive", "negative")))
 def KSampler(
     model: Model,
     seed: Seed = 0,
@@ -43,7 +44,7 @@ def KSampler(
     )  # fmt: skip
 
 
-@node(category="sampling", display_name="KSampler (Advanced)")
+@node(category="sampling", display_name="KSampler (Advanced)", foresee=sampling("model", ("positive", "negative")))
 def KSamplerAdvanced(
     model: Model,
     add_noise: Switch = "enable",

@@ -10,9 +10,12 @@ from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Choices, Help, node
 from nodegraph.sockets import Clip, Model, Vae
-from nodes.models import content_of, reading_model, unreadable
+from nodes.foresight import LATENT_CHANNELS, of_kind
+from nodes.models import content_of, reading_model, unchanged, unreadable
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nodes.diffusion.families import Recognised
     from nodes.diffusion.headers import Header
     from nodes.diffusion.single_file import TextPart
@@ -45,6 +48,8 @@ NOUNS = {
     "ipadapter": "IP-Adapter",
     "upscale_models": "upscaling model",
 }
+#: Mean and deviation of the encoded pictures that an unCLIP model was trained with.
+STATISTICS = ("noise_augmentor.data_mean", "noise_augmentor.data_std")
 SDXL_SCALE, SD_SCALE = 0.13025, 0.18215
 PIXEL_SPACE = "pixel_space"
 
@@ -113,7 +118,24 @@ def _model(path: Path, digest: str, header: Header, found: Recognised, config: P
     options: dict[str, Any] = {"prediction": told.prediction, "latent_scale": scale, "family": found.family}
     if told.zero_terminal_snr:
         options["zsnr"] = True
+    if STATISTICS[0] in header.tensors:
+        options["unclip"] = True
     return Model("file", str(path), digest, "unet").with_options(**options)
+
+
+def picture_statistics(model: Model, context: Context) -> tuple[Tensor, Tensor] | None:
+    """Mean and deviation [1, D] of encoded pictures in the training of an unCLIP model; None for other models."""
+    if not model.option("unclip", False):
+        return None
+    from nodes.diffusion.weights import map_files
+
+    def read() -> tuple[Tensor, Tensor]:
+        weights = map_files([Path(model.path)], allow_pickle=context.allow_pickle)
+        mean, deviation = (weights[name].reshape(1, -1).float().clone() for name in STATISTICS)
+        return mean, deviation
+
+    key = f"{model.unpatched().weights}/statistics"
+    return context.pool.get(key, lambda: unchanged(model, context, read), lambda pair: pair[0].nbytes * 2)
 
 
 def _clips(path: Path, digest: str, family: str, texts: Sequence[TextPart]) -> list[Clip]:
@@ -156,7 +178,13 @@ def file_of(kind: str, name: str, context: Context) -> Path:
     return path
 
 
-@node(category="advanced/loaders", display_name="Load Diffusion Model")
+@node(
+    category="advanced/loaders",
+    display_name="Load Diffusion Model",
+    foresee=of_kind(
+        "unet_name", lister("unet").path, ("unet", "checkpoint"), "a UNet", "MODEL", latents=LATENT_CHANNELS
+    ),
+)
 def UNETLoader(
     unet_name: Annotated[str, lister("unet")],
     weight_dtype: Annotated[
@@ -185,7 +213,11 @@ Device = Literal["default", "cpu"]
 ClipFile = Annotated[str, lister("clip")]
 
 
-@node(category="advanced/loaders", display_name="Load CLIP")
+@node(
+    category="advanced/loaders",
+    display_name="Load CLIP",
+    foresee=of_kind("clip_name", lister("clip").path, ("clip", "checkpoint"), "a text encoder", "CLIP"),
+)
 def CLIPLoader(
     clip_name: ClipFile, type: ClipType = "stable_diffusion", device: Device = "default", context: Context = NO_CONTEXT
 ) -> Clip:
@@ -264,7 +296,11 @@ def find_vae(name: str, roots: Roots) -> Path | None:
 TAESD = {"taesd": SD_SCALE, "taesdxl": SDXL_SCALE}
 
 
-@node(category="loaders", display_name="Load VAE")
+@node(
+    category="loaders",
+    display_name="Load VAE",
+    foresee=of_kind("vae_name", find_vae, ("vae", "checkpoint"), "a VAE", "VAE"),
+)
 def VAELoader(
     vae_name: Annotated[str, Choices(list_vaes, find_vae, kind="VAE", folder="vae")], context: Context = NO_CONTEXT
 ) -> Vae:

@@ -9,6 +9,7 @@ from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Help, Range, node
 from nodegraph.sockets import Conditioning, Image, Latent, Mask, Vae
+from nodes.foresight import BOTH, decoding, latents, with_picture
 from nodes.models import module_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TemporalSize = Annotated[int, Range(8, 4096, step=4), Help("for video models; wi
 TemporalOverlap = Annotated[int, Range(4, 4096, step=4), Help("for video models; without effect on pictures")]
 
 
-@node(category="latent", display_name="VAE Decode")
+@node(category="latent", display_name="VAE Decode", foresee=decoding)
 def VAEDecode(samples: Latent, vae: Vae, context: Context = NO_CONTEXT) -> Image:
     """Decode latents into pictures.
 
@@ -49,7 +50,7 @@ def VAEDecode(samples: Latent, vae: Vae, context: Context = NO_CONTEXT) -> Image
     return Image(_finite(run))
 
 
-@node(category="latent", display_name="VAE Encode")
+@node(category="latent", display_name="VAE Encode", foresee=latents(vae="vae"))
 def VAEEncode(pixels: Image, vae: Vae, context: Context = NO_CONTEXT) -> Latent:
     """Encode pictures into latents (the mean of what the VAE gives); sizes are cut to multiples of 8 in the middle.
 
@@ -59,7 +60,7 @@ def VAEEncode(pixels: Image, vae: Vae, context: Context = NO_CONTEXT) -> Latent:
     return {"samples": encoded(module, cropped(pixels, module), context)}
 
 
-@node(category="latent", display_name="VAE Decode (Tiled)")
+@node(category="latent", display_name="VAE Decode (Tiled)", foresee=decoding)
 def VAEDecodeTiled(
     samples: Latent,
     vae: Vae,
@@ -79,7 +80,7 @@ def VAEDecodeTiled(
     return Image(_finite(lambda: decode_tiled(module, samples["samples"], tile_size, overlap, context.progress)))
 
 
-@node(category="latent", display_name="VAE Encode (Tiled)")
+@node(category="latent", display_name="VAE Encode (Tiled)", foresee=latents(vae="vae"))
 def VAEEncodeTiled(
     pixels: Image,
     vae: Vae,
@@ -100,7 +101,7 @@ def VAEEncodeTiled(
     return {"samples": _finite(lambda: encode_tiled(module, picture, tile_size, overlap, context.progress))}
 
 
-@node(category="latent/inpaint", display_name="VAE Encode (for Inpainting)")
+@node(category="latent/inpaint", display_name="VAE Encode (for Inpainting)", foresee=latents(vae="vae", masked=True))
 def VAEEncodeForInpaint(
     pixels: Image,
     vae: Vae,
@@ -131,7 +132,10 @@ class Guided(NamedTuple):
     latent: Latent
 
 
-@node(category="conditioning/inpaint")
+@node(
+    category="conditioning/inpaint",
+    foresee=with_picture(*BOTH, latent="latent"),
+)
 def InpaintModelConditioning(
     positive: Conditioning,
     negative: Conditioning,
@@ -157,7 +161,10 @@ def InpaintModelConditioning(
     return Guided(_with(positive, **options), _with(negative, **options), latent)
 
 
-@node(category="conditioning/instructpix2pix")
+@node(
+    category="conditioning/instructpix2pix",
+    foresee=with_picture(*BOTH, latent="latent"),
+)
 def InstructPixToPixConditioning(
     positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image, context: Context = NO_CONTEXT
 ) -> Guided:

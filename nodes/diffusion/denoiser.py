@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nodes.diffusion.guidance import Denoise
 from nodes.diffusion.sigmas import ModelSigmas
-from nodes.diffusion.unet_inputs import Extra
+from nodes.diffusion.unet_inputs import Extra, Misfit
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "lcm", "img_to_img", "edm"]
 """What the network was trained to give, by the names of diffusers' configs where these have one.
@@ -90,7 +90,7 @@ def run_with(unet: nn.Module, extra: Extra, scaled: Tensor, sigma: Tensor, times
 def steering(extra: Extra, x_in: Tensor, sigma: float, timestep: Tensor, context: Tensor) -> dict[str, Any]:
     """What all controls that are active at this noise level add to a UNet's features, as its arguments.
 
-    Raises ValueError for networks that were made for different families of models.
+    Raises Misfit for networks that were made for different families of models.
     """
     given = [
         control.residuals(x_in, sigma, timestep, context, extra.added, area=extra.area) for control in extra.controls
@@ -110,4 +110,6 @@ def steering(extra: Extra, x_in: Tensor, sigma: float, timestep: Tensor, context
 
 def _summed(features: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
     there = [tensors for tensors in features if tensors]
+    if len({len(tensors) for tensors in there}) > 1:
+        raise Misfit("the networks that steer were made for different families of models")
     return tuple(reduce(torch.add, tensors) for tensors in zip(*there, strict=True))

@@ -29,6 +29,10 @@ MOST_NOISY = 350
 """The step of the most noise on small pictures that models which enlarge them were trained with."""
 
 
+class Misfit(ValueError):
+    """Networks that were made for models of different families; the message says which."""
+
+
 class ControlRunner(Protocol):
     """A network that steers a UNet, ready to run.
 

@@ -18,7 +18,7 @@ from nodes.diffusion.guidance import guided_denoiser
 from nodes.diffusion.image_conditions import cosine_signal, noised_picture
 from nodes.diffusion.noise import generator, independent_seed
 from nodes.diffusion.sigmas import ModelSigmas
-from nodes.diffusion.unet_inputs import Scene, unet_inputs
+from nodes.diffusion.unet_inputs import Misfit, Scene, unet_inputs
 from tests.nodes.diffusion.unets import POOLED, WIDTH, make_unet
 
 SD = ModelSigmas.stable_diffusion()
@@ -252,6 +252,17 @@ def test_features_within_blocks_are_added_at_every_step():
 def test_controls_of_a_step_they_are_not_active_in_change_nothing():
     hand = ByHand("plain")
     assert torch.equal(steered(hand, (PROMPT, {"control": (Steering(1, above=10),)})), steered(hand, (PROMPT, {})))
+
+
+def test_networks_of_different_families_do_not_steer_together():
+    class Short(Steering):
+        def residuals(self, *args, **kwargs):
+            whole = super().residuals(*args, **kwargs)
+            assert whole is not None
+            return Residuals(whole.down[:4], whole.mid)
+
+    with pytest.raises(Misfit, match="different families"):
+        steered(ByHand("plain"), (PROMPT, {"control": (Steering(0.5), Short(0.5))}))
 
 
 def test_only_entries_with_controls_are_steered():
