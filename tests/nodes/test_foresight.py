@@ -112,10 +112,14 @@ def test_a_missing_file_is_told_with_a_like_one_and_where_was_looked(roots: Root
 
 CONTROLLED = (
     "net: {uses: ControlNetLoader, with: {control_net_name: %s.safetensors}}",
-    "both: {uses: ControlNetApplyAdvanced, with: "
-    "{positive: $prompt, negative: $prompt, control_net: $net, image: $picture}}",
-    "latent: {uses: KSampler, with: "
-    "{model: $one.model, positive: $both.positive, negative: $both.negative, latent_image: $canvas}}",
+    (
+        "both: {uses: ControlNetApplyAdvanced, with: "
+        "{positive: $prompt, negative: $prompt, control_net: $net, image: $picture}}"
+    ),
+    (
+        "latent: {uses: KSampler, with: "
+        "{model: $one.model, positive: $both.positive, negative: $both.negative, latent_image: $canvas}}"
+    ),
 )
 
 

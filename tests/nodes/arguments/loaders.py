@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
+
 from tests.helpers import copy_of_tiny
 from tests.nodes.arguments import Arguments
 from tests.nodes.checkpoint_files import make_checkpoint, make_text, make_unet, make_vae, save, text_weights
@@ -16,6 +19,8 @@ def models(tiny: Tiny) -> Path:
     folder = tiny.context.roots.models[0]
     if not (folder / "checkpoints/sd1.safetensors").exists():
         make_checkpoint(folder / "checkpoints/sd1.safetensors", "sd1")
+        made = make_checkpoint(folder / "checkpoints/unclip.safetensors", "sd2").path
+        save(made, load_file(made) | {"embedder.model.visual.conv1.weight": torch.zeros(1)})
         (folder / "configs").mkdir()
         (folder / "configs/v.yaml").write_text("parameterization: v")
         save(folder / "unet/u.safetensors", make_unet("sd1").state_dict())
@@ -49,6 +54,7 @@ ARGUMENTS: Arguments = {
     "CLIPTextEncodeSDXLRefiner": lambda tiny: {"clip": tiny.checkpoint.CLIP, "text": "a star"},
     "DiffusersLoader": loading(model_path="mine"),
     "DualCLIPLoader": loading(clip_name1="l.safetensors", clip_name2="g.safetensors"),
+    "unCLIPCheckpointLoader": loading(ckpt_name="unclip.safetensors"),
     "UNETLoader": loading(unet_name="u.safetensors"),
     "VAELoader": loading(vae_name="v.safetensors"),
 }
