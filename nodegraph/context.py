@@ -69,13 +69,17 @@ class CancelToken:
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """The folders that nodes may read from and write to. Names given by users never lead outside them."""
+    """The folders that nodes may read from and write to. Names given by users never lead outside them.
+
+    allow_pickle: whether models in there may be read from pickles, which torch then reads as weights only.
+    """
 
     input: tuple[Path, ...] = (Path("input"),)
     output: Path = Path("output")
     temp: Path = Path("temp")
     models: tuple[Path, ...] = (Path("models"),)
     extra_models: tuple[tuple[str, Path], ...] = ()
+    allow_pickle: bool = False
 
     def find_input(self, name: str) -> Path | None:
         """The file `name` in the first input folder that has it; None when there is none or it lies outside."""
@@ -215,7 +219,6 @@ class Context:
     device: str = "cpu"
     dtype: str = "auto"
     vae_dtype: str = "auto"
-    allow_pickle: bool = False
     pool: ModelPool = field(default_factory=NoPool)
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     provenance: Provenance = Provenance()
@@ -225,6 +228,11 @@ class Context:
     on_progress: Callable[[float, float], None] | None = None
     on_preview: Callable[[PIL.Image.Image], None] | None = None
     warn: Callable[[str], None] = field(default=lambda message: None)
+
+    @property
+    def allow_pickle(self) -> bool:
+        """Whether models may be read from pickles."""
+        return self.roots.allow_pickle
 
     def progress(self, value: float, total: float) -> None:
         """Say how far this node is, and stop here if the run was cancelled."""

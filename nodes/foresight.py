@@ -16,7 +16,7 @@ from nodegraph.context import Roots
 from nodegraph.errors import Problem
 from nodegraph.node import Facts, Foresee, Foreseen, Sight
 from nodes.diffusion.families import FAMILY_NAMES, FAMILY_OF_WIDTH, Recognised, recognise
-from nodes.diffusion.headers import Header, UnreadableModel, is_pickle, read_header
+from nodes.diffusion.headers import Header, PickledModel, UnreadableModel, is_pickle, read_header
 
 Find = Callable[[str, Roots], Path | None]
 
@@ -27,6 +27,8 @@ VAES = ("", "first_stage_model.", "vae.")
 BOTH = (("positive", "positive"), ("negative", "negative"))
 SUPPORTED = ("sd1", "sd2", "sdxl", "sdxl_refiner")
 
+PICKLE_HINT = "take its safetensors file; if you trust this one, allow it with --allow-pickle (weights only)"
+
 
 def unreadable(name: str, message: str, hint: str | None = None) -> Problem:
     """A model that an input names, and that cannot be used."""
@@ -34,18 +36,18 @@ def unreadable(name: str, message: str, hint: str | None = None) -> Problem:
 
 
 def look_at(sight: Sight, name: str, find: Find | None) -> tuple[Path, Header, Recognised] | Problem | None:
-    """The file that an input names, and what it is; a problem with it; None if nothing can be known of it yet.
-
-    Pickles are not looked into: whether they may be, shows when they are loaded.
-    """
+    """The file that an input names, and what it is; a problem with it; None if nothing can be known of it yet, as of
+    a pickle that may be read."""
     given = sight.values.get(name)
     path = find(given, sight.roots) if isinstance(given, str) and find is not None else None
     if path is None or not path.is_file():
         return None
     try:
-        if is_pickle(path):
+        if sight.roots.allow_pickle and is_pickle(path):
             return None
         header = read_header(path)
+    except PickledModel as error:
+        return unreadable(name, str(error), PICKLE_HINT)
     except UnreadableModel as error:
         return unreadable(name, str(error))
     except OSError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.sockets import Clip, Handle, Model
+from nodes.foresight import PICKLE_HINT
 from nodes.noise_levels import sigmas_of as sigmas_of
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ def unreadable(message: str) -> ProblemError:
 
 def reading_model(load: Callable[[], T]) -> T:
     """Run `load`, and tell what is wrong with a model's files as a problem."""
-    from nodes.diffusion.headers import UnreadableModel
+    from nodes.diffusion.headers import PickledModel, UnreadableModel
 
     try:
         return load()
+    except PickledModel as error:
+        raise ProblemError(Problem(code="model_unreadable", message=str(error), hint=PICKLE_HINT)) from error
     except UnreadableModel as error:
         raise unreadable(str(error)) from error
 

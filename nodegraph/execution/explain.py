@@ -41,7 +41,7 @@ LOST: Mapping[str, Reason] = {
     "output": "output_missing",
 }
 NOT_KEPT: Mapping[str, str] = {
-    "unstorable": "a model is loaded when it is needed",
+    "unstorable": "its value is never kept, and made when it is needed",
     "cheap": "making it again takes less time than reading it",
     "full": "there was no space to keep it",
 }

@@ -120,7 +120,6 @@ class Session:
             device=self.settings.device,
             dtype=self.settings.dtype,
             vae_dtype=self.settings.vae_dtype,
-            allow_pickle=self.settings.allow_pickle,
             pool=self.pool,
             provenance=provenance_of(graph, roots, run) if tells else Provenance(),
             digest_file=self.files.digest,

@@ -62,4 +62,5 @@ class Settings:
         beside = (Path(workflow.file).parent,) if workflow is not None and workflow.file else ()
         inputs = tuple(dict.fromkeys((*self.inputs, *beside)))
         models = tuple(dict.fromkeys((*self.models, models_folder())))
-        return Roots(inputs, self.output, self.temp or self.output / "temp", models, self.extra_models)
+        temp = self.temp or self.output / "temp"
+        return Roots(inputs, self.output, temp, models, self.extra_models, self.allow_pickle)

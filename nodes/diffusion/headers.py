@@ -28,6 +28,10 @@ class UnreadableModel(ValueError):
     """A model that cannot be used; the message says which file, and why."""
 
 
+class PickledModel(UnreadableModel):
+    """A model in a pickle, which could be read if its user allowed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
     """One tensor of a file: its number format by safetensors' name (F16, F32 …) and its shape."""
@@ -61,16 +65,16 @@ def read_header(path: Path) -> Header:
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             if length < 2 or length > min(MAX_HEADER_BYTES, size - 8):
-                raise UnreadableModel(_not_safetensors(path, start, "its length of the header cannot be"))
+                raise _not_safetensors(path, start, "its length of the header cannot be")
             text = file.read(length)
     except OSError as error:
         raise UnreadableModel(f"{path} cannot be read ({error.strerror or error})") from error
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnreadableModel(_not_safetensors(path, start, "its header is no JSON")) from error
+        raise _not_safetensors(path, start, "its header is no JSON") from error
     if not isinstance(data, dict):
-        raise UnreadableModel(_not_safetensors(path, start, "its header is no table"))
+        raise _not_safetensors(path, start, "its header is no table")
     return _checked(path, data, size - 8 - length)
 
 
@@ -103,10 +107,15 @@ def _checked(path: Path, data: dict[str, Any], room: int) -> Header:
     return Header(MappingProxyType(tensors), MappingProxyType(texts))
 
 
-def _not_safetensors(path: Path, start: bytes, why: str) -> str:
+def _not_safetensors(path: Path, start: bytes, why: str) -> UnreadableModel:
     if starts_like_pickle(start):
-        return f"{path} is a pickle, whatever its name; it may run code when read and is not used"
-    return f"{path} is damaged, cut short, or no safetensors file ({why})"
+        return pickled(path)
+    return UnreadableModel(f"{path} is damaged, cut short, or no safetensors file ({why})")
+
+
+def pickled(path: Path) -> PickledModel:
+    """The error for a pickle that may not be read."""
+    return PickledModel(f"{path} is a pickle, whatever its name; it may run code when read and is not used")
 
 
 def starts_like_pickle(start: bytes) -> bool:

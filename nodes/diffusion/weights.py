@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nodes.diffusion.headers import Header, TensorInfo, UnreadableModel, is_pickle, read_header
+from nodes.diffusion.headers import Header, TensorInfo, UnreadableModel, is_pickle, pickled, read_header
 
 # What diffusers called the projections of a VAE's attention before its release 0.18, and what it calls them since.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -68,9 +68,7 @@ def map_files(files: Sequence[Path], *, allow_pickle: bool = False, apart: bool 
         begin = f"{number}:" if apart else ""
         if is_pickle(file):
             if not allow_pickle:
-                raise UnreadableModel(
-                    f"{file} is a pickle, whatever its name; it may run code when read and is not used"
-                )
+                raise pickled(file)
             found = _unpickled(file)
         else:
             found = load_file(file, device="cpu")

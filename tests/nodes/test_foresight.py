@@ -159,6 +159,20 @@ def test_a_checkpoint_that_is_none(roots: Roots, tmp_path: Path):
     assert (found.place.line, found.hint) == (3, "load it with LoraLoader")
 
 
+def test_a_pickle_is_told_unless_it_is_allowed(tmp_path: Path):
+    path = tmp_path / "models/checkpoints/old.ckpt"
+    path.parent.mkdir(parents=True)
+    torch.save({"state_dict": {}}, path)
+    workflow = load_text(
+        "nodegraph: 1\nnodes:\n  m: {uses: CheckpointLoaderSimple, with: {ckpt_name: old.ckpt}}\n"
+    ).workflow
+    assert workflow is not None
+    (found,) = check(workflow, REGISTRY, roots=Roots(models=(tmp_path / "models",))).errors
+    assert "pickle" in found.message and "--allow-pickle" in (found.hint or "")
+    allowing = Roots(models=(tmp_path / "models",), allow_pickle=True)
+    assert check(workflow, REGISTRY, roots=allowing).errors == ()
+
+
 def test_looking_ahead_imports_nothing_heavy(roots: Roots):
     import subprocess
     import sys

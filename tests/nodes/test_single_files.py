@@ -281,6 +281,12 @@ def test_a_missing_or_misshapen_weight_is_never_made_up(tmp_path: Path):
 # --- pickles
 
 
+def allowing(folder: Path) -> Context:
+    """A context in which pickles may be read."""
+    context = context_in(folder)
+    return replace(context, roots=replace(context.roots, allow_pickle=True))
+
+
 def test_a_pickle_is_refused_unless_it_is_allowed_and_then_read_as_weights_only(tmp_path: Path):
     made = make_checkpoint(tmp_path / "models/checkpoints/m.safetensors", "sd1")
     from safetensors.torch import load_file
@@ -289,7 +295,7 @@ def test_a_pickle_is_refused_unless_it_is_allowed_and_then_read_as_weights_only(
     torch.save({"state_dict": load_file(made.path)}, path)
     context = context_in(tmp_path)
     assert "pickle" in problem(lambda: CheckpointLoaderSimple("m.ckpt", context)).message
-    allowed = context_in(tmp_path, allow_pickle=True)
+    allowed = allowing(tmp_path)
     assert same_weights(module_of(CheckpointLoaderSimple("m.ckpt", allowed).MODEL, allowed), made.unet)
 
 
@@ -307,7 +313,7 @@ def test_an_allowed_pickle_still_runs_no_code(tmp_path: Path):
     path = tmp_path / "models/checkpoints/evil.ckpt"
     path.parent.mkdir(parents=True)
     torch.save({"state_dict": {"a": torch.zeros(1)}, "b": Evil(tmp_path / "proof")}, path)
-    context = context_in(tmp_path, allow_pickle=True)
+    context = allowing(tmp_path)
     found = problem(lambda: CheckpointLoaderSimple("evil.ckpt", context))
     assert "more than weights" in found.message
     assert not (tmp_path / "proof").exists()
