@@ -16,12 +16,14 @@ from torch import Tensor
 
 from nodegraph.context import Context, Provenance
 from nodegraph.sockets import Clip, Model, Saved
+from nodes.checkpoints import CheckpointLoaderSimple
 from nodes.diffusion.ldm_keys import text_from_open_clip, unet_to_diffusers, vae_to_diffusers
 from nodes.diffusion.single_file_saving import NoSuchName, text_prefixes, text_weights, unet_weights, vae_weights
 from nodes.loras import LoraLoader
 from nodes.merging import CLIPMergeSubtract, ModelMergeSubtract
 from nodes.model_saving import CheckpointSave, CLIPSave, LoraSave, ModelSave, VAESave
 from nodes.models import module_of
+from nodes.prompt import CLIPTextEncode
 from tests.helpers import context_in, problem
 from tests.nodes.conftest import Tiny
 from tests.nodes.lora_files import tiny_lora
@@ -228,3 +230,22 @@ def test_no_difference_is_nothing_to_save(tiny: Tiny, writing: Context):
     same = ModelMergeSubtract(tiny.checkpoint.MODEL, tiny.checkpoint.MODEL)
     assert "no difference" in problem(lambda: LoraSave(model_diff=same, context=writing)).message
     assert problem(lambda: LoraSave(context=writing)).code == "bad_value"
+
+
+# --- and back again --------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_checkpoint_is_loaded_as_the_model_it_was(tiny: Tiny, tmp_path: Path):
+    """Also one whose shapes do not tell its configuration, and whose tokenizer has words of its own."""
+    context = context_in(tmp_path)
+    saving = replace(context, roots=replace(context.roots, output=context.roots.models[0]))
+    model, clip, vae = CheckpointLoaderSimple("tiny", saving)
+    saved = CheckpointSave(model, clip, vae, "checkpoints/again", saving)
+    again = CheckpointLoaderSimple(saved.files[0].filename, context)
+    for before, after in zip((model, clip, vae), again, strict=True):
+        wanted = module_of(before, saving).state_dict()
+        found = module_of(after, context).state_dict()
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    words = "a (red:1.2) star at night"
+    assert torch.equal(CLIPTextEncode(words, again[1], context)[0][0], CLIPTextEncode(words, clip, saving)[0][0])
