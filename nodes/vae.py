@@ -107,7 +107,9 @@ def VAEEncodeForInpaint(
     vae: Vae,
     mask: Annotated[Mask, Help("1 where to draw anew")],
     grow_mask_by: Annotated[
-        int, Range(0, 64, step=1), Help("in pixels: how much wider than the mask is drawn, so that no seam shows")
+        int,
+        Range(0, 64, step=1),
+        Help("in pixels: how much wider than the mask is drawn, half of it on each side, so that no seam shows"),
     ] = 6,
     context: Context = NO_CONTEXT,
 ) -> Latent:
@@ -168,18 +170,16 @@ def InpaintModelConditioning(
 def InstructPixToPixConditioning(
     positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image, context: Context = NO_CONTEXT
 ) -> Guided:
-    """Show a model that edits by instruction (InstructPix2Pix) the picture to edit.
+    """Show a model that edits by instruction (InstructPix2Pix) the picture to edit; the latent is empty.
 
-    The negative prompt is shown an empty picture, and the latent is empty.
+    Both prompts show it. Guide such a model with DualCFGGuider, whose third prompt shows no picture.
     """
     import torch
 
     module = _autoencoder(vae, context)
     shown = encoded(module, cropped(pixels, module), context)
-    empty = torch.zeros_like(shown)
-    return Guided(
-        _with(positive, concat_latent_image=shown), _with(negative, concat_latent_image=empty), {"samples": empty}
-    )
+    wanted, unwanted = (_with(prompt, concat_latent_image=shown) for prompt in (positive, negative))
+    return Guided(wanted, unwanted, {"samples": torch.zeros_like(shown)})
 
 
 @node(category="conditioning/upscale_diffusion")

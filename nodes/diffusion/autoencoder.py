@@ -261,6 +261,12 @@ def blank_out(pixels: Tensor, mask: Tensor) -> Tensor:
 
 
 def grow_mask(mask: Tensor, pixels: int) -> Tensor:
-    """The rounded mask [B, 1, H, W], grown by so many pixels to each side."""
+    """The rounded mask [B, 1, H, W], made wider by so many pixels, half of them to each side.
+
+    As ComfyUI's users know it: each pixel takes the largest of a window of `pixels` × `pixels` around it.
+    """
     rounded = mask.round()
-    return torch.nn.functional.max_pool2d(rounded, 2 * pixels + 1, stride=1, padding=pixels) if pixels else rounded
+    if pixels < 2:
+        return rounded
+    grown = torch.nn.functional.max_pool2d(rounded, pixels, stride=1, padding=pixels // 2)
+    return grown[..., : mask.shape[-2], : mask.shape[-1]]
