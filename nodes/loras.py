@@ -80,7 +80,7 @@ def lora_path(name: str, context: Context) -> Path:
     path = find_lora(name, context.roots)
     if path is None:
         raise unreadable(f"there is no LoRA '{name}'")
-    reading_model(lambda: check_lora(path))
+    reading_model(lambda: check_lora(path, allow_pickle=context.allow_pickle))
     return path
 
 

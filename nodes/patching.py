@@ -129,7 +129,7 @@ def lora_file(patch: Patch, context: Context) -> LoraFile:
 
     def read() -> LoraFile:
         _check_unchanged(patch, context)
-        lora = reading_model(lambda: read_lora(path))
+        lora = reading_model(lambda: read_lora(path, allow_pickle=context.allow_pickle))
         _check_unchanged(patch, context)
         return lora
 

@@ -9,6 +9,7 @@ from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Choices, Help, node
 from nodegraph.sockets import Image, UpscaleModel
+from nodes.diffusion.headers import is_pickle, read_header
 from nodes.models import reading_model, unreadable
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ FOLDER = "upscale_models"
 
 
 def list_upscale_models(roots: Roots) -> list[str]:
-    """Names of the safetensors files below `upscale_models/` of the model folders."""
-    return roots.list_files(tuple(root / FOLDER for root in roots.models), (".safetensors",))
+    """Names of the files below `upscale_models/` of the model folders."""
+    return roots.list_models(FOLDER)
 
 
 def find_upscale_model(name: str, roots: Roots) -> Path | None:
@@ -34,7 +35,7 @@ def find_upscale_model(name: str, roots: Roots) -> Path | None:
 def UpscaleModelLoader(
     model_name: Annotated[
         str,
-        Choices(list_upscale_models, find_upscale_model, kind="upscale model"),
+        Choices(list_upscale_models, find_upscale_model, kind="upscale model", folder=FOLDER),
         Help("a safetensors file below upscale_models/ of a model folder"),
     ],
     context: Context = NO_CONTEXT,
@@ -43,12 +44,11 @@ def UpscaleModelLoader(
 
     ESRGAN and Real-ESRGAN, the compact one too, work as they are; for other kinds install nodegraph[upscale].
     """
-    from nodes.diffusion.headers import read_header
-
     path = find_upscale_model(model_name, context.roots)
     if path is None:
         raise unreadable(f"there is no upscale model '{model_name}'")
-    reading_model(lambda: read_header(path))
+    if not (context.allow_pickle and is_pickle(path)):
+        reading_model(lambda: read_header(path))
     return UpscaleModel("upscaler", str(path), context.digest(path), "upscaler")
 
 
@@ -102,7 +102,7 @@ def _load(handle: UpscaleModel, device: torch.device, context: Context) -> Upsca
     path = Path(handle.path)
     _check_unchanged(handle, context)
     try:
-        upscaler = reading_model(lambda: load_upscaler(path, device))
+        upscaler = reading_model(lambda: load_upscaler(path, device, allow_pickle=context.allow_pickle))
     except ProblemError as error:
         if isinstance(error.__cause__, UnknownNetwork):
             hint = 'pip install "nodegraph[upscale]"'

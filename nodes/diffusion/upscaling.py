@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.loading import first_line
 from nodes.diffusion.upscale_networks import network_of, unwrapped
+from nodes.diffusion.weights import header_of, map_files
 
 TILE = 512  # pixels
 SMALLEST_TILE = 64
@@ -33,16 +34,16 @@ class Upscaler:
     channels: int
 
 
-def load_upscaler(path: Path, device: torch.device) -> Upscaler:
-    """The network in a safetensors file. ESRGAN's and Real-ESRGAN's are known here, others if `spandrel` is installed.
+def load_upscaler(path: Path, device: torch.device, *, allow_pickle: bool = False) -> Upscaler:
+    """The network in a safetensors file, or in a pickle if those are allowed.
 
-    Raises UnknownNetwork, and UnreadableModel for files that hold no such network, or are pickles, whatever their name.
+    ESRGAN's and Real-ESRGAN's are known here, others if `spandrel` is installed. Raises UnknownNetwork, and
+    UnreadableModel for files that hold no such network, or are pickles, whatever their name.
     """
-    from safetensors.torch import load
-
-    read_header(path)
+    header_of(path, allow_pickle=allow_pickle)
     try:
-        weights = load(path.read_bytes())  # not mapped: small, and the file may change
+        mapped = map_files([path], allow_pickle=allow_pickle)
+        weights = {name: tensor.clone() for name, tensor in mapped.items()}  # small, and the file may change
         found = network_of(weights)
     except Exception as error:
         raise UnreadableModel(f"{path} cannot be used to enlarge pictures: {first_line(error)}") from error

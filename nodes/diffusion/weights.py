@@ -24,6 +24,8 @@ OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "
 ATTENTION_WEIGHTS = tuple(f".{name}.weight" for name in OLD_ATTENTION.values())
 # transformers puts this before the names of a CLIP text encoder's weights in some releases and not in others.
 TEXT_PREFIX = "text_model."
+#: Under which names trainers wrap the weights in pickles.
+WRAPPERS = ("state_dict", "params_ema", "params", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
         data: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except Exception as error:
         raise UnreadableModel(f"{file} holds more than weights, or is damaged: {type(error).__name__}") from error
-    data = data.get("state_dict", data) if isinstance(data, dict) else data
+    if isinstance(data, dict):
+        data = next((data[name] for name in WRAPPERS if isinstance(data.get(name), dict)), data)
     if not isinstance(data, dict):
         raise UnreadableModel(f"{file} holds no table of weights")
     return {str(name): tensor for name, tensor in data.items() if isinstance(tensor, Tensor)}

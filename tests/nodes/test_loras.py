@@ -265,6 +265,21 @@ def test_loras_are_listed_with_their_folders(tmp_path: Path):
     assert list_loras(context.roots) == ["a/b/two.safetensors", "one.safetensors"]
 
 
+def test_a_pickled_lora_works_if_it_is_allowed(tiny: Tiny, tmp_path: Path):
+    context = context_in(tmp_path)
+    folder = lora_folder(context)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = load_file(lora_folder(tiny.context) / tiny_lora(tiny))
+    torch.save(weights, folder / "old.pt")
+    save_file(weights, folder / "new.safetensors")
+    context = replace(context, roots=replace(context.roots, allow_pickle=True))
+    old, new = (
+        LoraLoaderModelOnly(tiny.checkpoint.MODEL, name, 1.0, context) for name in ("old.pt", "new.safetensors")
+    )
+    states = [module_of(each, context).state_dict() for each in (old, new)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
+
+
 # --- whole workflows -------------------------------------------------------------------------------------------------
 
 DOCUMENT = """

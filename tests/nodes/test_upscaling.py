@@ -289,6 +289,17 @@ def test_a_pickle_is_refused_whatever_its_name(
     assert not (tmp_path / "harm-done").exists()
 
 
+@pytest.mark.parametrize("wrapper", [None, "params_ema", "params"])
+def test_a_pickle_of_weights_works_if_it_is_allowed(folder: Path, context: Context, wrapper: str | None) -> None:
+    weights = nearest(2)
+    torch.save(weights if wrapper is None else {wrapper: weights}, folder / "double.pth")
+    context = replace(context, roots=replace(context.roots, allow_pickle=True))
+    assert list_upscale_models(context.roots) == ["double.pth"]
+    image = picture(5, 8)
+    result = ImageUpscaleWithModel(UpscaleModelLoader("double.pth", context), image, context)
+    assert torch.equal(result, image.repeat_interleave(2, 1).repeat_interleave(2, 2))
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 8 + b"{}", b"just some words"])
 def test_a_file_that_is_no_safetensors_is_told(folder: Path, context: Context, content: bytes) -> None:
     (folder / "a.safetensors").write_bytes(content)

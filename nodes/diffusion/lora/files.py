@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.headers import UnreadableModel, is_pickle, read_header
 from nodes.diffusion.loading import first_line
 from nodes.diffusion.lora.keys import holds_lora
 
@@ -28,24 +28,32 @@ class LoraFile:
     alphas: Mapping[str, float]
 
 
-def check_lora(path: Path) -> None:
-    """Look at a file's header, without torch: is the file whole, and a LoRA? Raises UnreadableModel."""
-    keys = list(read_header(path).tensors)
+def check_lora(path: Path, *, allow_pickle: bool = False) -> None:
+    """Look at a file's header, without torch: is the file whole, and a LoRA? Raises UnreadableModel.
+
+    Of a pickle, if those are allowed, all is read.
+    """
+    if allow_pickle and is_pickle(path):
+        from nodes.diffusion.weights import header_of
+
+        keys = list(header_of(path, allow_pickle=True).tensors)
+    else:
+        keys = list(read_header(path).tensors)
     if not holds_lora(keys):
         named = f" (its tensors are called {', '.join(keys[:3])} …)" if keys else ""
         raise UnreadableModel(f"{path} holds no LoRA{named}")
 
 
-def read_lora(path: Path) -> LoraFile:
+def read_lora(path: Path, *, allow_pickle: bool = False) -> LoraFile:
     """A LoRA file, mapped: its bytes are read when they are used. Raises UnreadableModel."""
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError
 
-    check_lora(path)
+    from nodes.diffusion.weights import header_of, map_files
+
+    check_lora(path, allow_pickle=allow_pickle)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-        return LoraFile(path.name, load_file(path), _alphas(metadata))
+        metadata = header_of(path, allow_pickle=allow_pickle).metadata
+        return LoraFile(path.name, map_files([path], allow_pickle=allow_pickle), _alphas(metadata))
     except (SafetensorError, OSError, RuntimeError) as error:
         raise UnreadableModel(f"{path} cannot be read ({first_line(error)})") from error
 
