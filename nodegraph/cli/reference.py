@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 HEAD = """# All nodes
 
-{count} node types, as `nodegraph nodes --markdown` prints them; `nodegraph nodes NAME` tells all of one. An input with `=` may be left
-out, one with `?` is an optional link, and one with `…` takes all cells of a sweep. *(file)* names a file, *(a/b)* is one of these."""
+{count} node types, as `nodegraph nodes --markdown` prints them; `nodegraph nodes NAME` tells all of one.
+An input with `=` may be left out, one with `?` is an optional link, and one with `…` takes all cells of a sweep.
+*(file)* names a file, *(a/b)* is one of these."""
 MOST_CHOICES = 4
 
 
