@@ -18,10 +18,14 @@ from nodegraph.graph.build import check
 from nodegraph.registry import load_registry
 from nodegraph.workflow.read import load_text
 from nodes.checkpoints import CheckpointLoaderSimple
+from nodes.diffusion import embeddings, folders, headers, sidecars
+from nodes.diffusion import pictures as pictures_of
+from nodes.diffusion.animations import WEBP_SIDE
 from nodes.diffusion.families import UNET_PREFIX
 from nodes.diffusion.samplers import SAMPLERS
 from nodes.diffusion.schedules import SCHEDULES
 from nodes.single_files import NOUNS
+from nodes.texts import SECONDS
 from tests.nodes.checkpoint_files import save
 from tests.nodes.diffusion.samplers.test_convergence import ORDERS
 
@@ -199,6 +203,21 @@ def test_what_is_refused_is_refused_in_these_words(sentence: str, odd_models: Ro
         told = [problem.message for problem in caught.value.problems]
     (folder,) = odd_models.models
     assert [message.replace(f"{folder}/checkpoints/", "") for message in told] == [sentence]
+
+
+def test_limits_are_those_of_the_code():
+    stages, security = ((ROOT / page).read_text(encoding="utf-8") for page in ("docs/stages.md", "SECURITY.md"))
+    pictures = f"{pictures_of.MAX_PIXELS // 10**6} million pixels and {pictures_of.MAX_FRAMES:,} frames"
+    assert pictures in stages and pictures in security
+    assert f"{WEBP_SIDE:,} pixels a side" in stages
+    for limit, words in (
+        (headers.MAX_HEADER_BYTES, "MB of a safetensors header"),
+        (sidecars.MAX_BYTES, "MB of a configuration"),
+        (folders.MAX_JSON_BYTES, "MB of JSON in a model folder"),
+        (embeddings.MAX_BYTES, "MB, since most of them"),
+    ):
+        assert f"{limit >> 20} {words}" in security.replace("\n  ", " ")
+    assert f"for {SECONDS:g} seconds at most" in security
 
 
 def test_the_nodes_of_the_handbook_that_tell_before_a_run(tmp_path: Path):
