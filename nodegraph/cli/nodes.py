@@ -21,6 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--broken", action="store_true", help="list the node packs that could not be loaded, and why")
     add_folders(parser)
     add_json(parser, "print one JSON object")
+    parser.add_argument("--markdown", action="store_true", help="print a page with a line for each node type")
     add_verbose(parser)
 
 
@@ -34,8 +35,14 @@ def call(arguments: argparse.Namespace) -> int:
         return FINE
     specs = [registry.specs[name] for name in arguments.names if name in registry.specs]
     unknown = [name for name in dict.fromkeys(arguments.names) if name not in registry.specs]
+    shown = specs if arguments.names else [registry.specs[name] for name in registry.names()]
     if arguments.json:
-        show_json(specs if arguments.names else [registry.specs[name] for name in registry.names()], roots)
+        show_json(shown, roots)
+    elif arguments.markdown:
+        from nodegraph.cli.reference import page
+        from nodegraph.cli.terminal import say
+
+        say(page(shown))
     elif arguments.names:
         for i, spec in enumerate(specs):
             explain(spec, roots, first=i == 0)
@@ -67,8 +74,9 @@ def show_list(registry: Registry) -> None:
 
 def first_sentence(text: str) -> str:
     """The text up to its first full stop or semicolon that ends a clause."""
-    end = min((i for i in (text.find(". "), text.find("; ")) if i >= 0), default=len(text))
-    return text[:end].rstrip(".")
+    import re
+
+    return re.split(r"(?<!\bal)\. |; ", text, maxsplit=1)[0].rstrip(".")  # "et al." ends none
 
 
 def explain(spec: NodeSpec, roots: Roots, *, first: bool) -> None:

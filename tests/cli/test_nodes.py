@@ -48,6 +48,23 @@ def test_a_node_type_is_explained_in_full(cli: Cli, pack: Path):
     assert "required; one of tiny" in shown
 
 
+def test_node_types_are_printed_as_markdown(cli: Cli, pack: Path):
+    done = cli("nodes", "Add", "Dice", "Write", "PerpNeg", "XYGrid", "LoadImage", "--markdown", "--nodes", pack)
+    assert (done.code, done.err, done.lines[0]) == (0, "", "# All nodes")
+    assert done.lines[2].startswith("6 node types")
+    lines = {line.split("**")[1]: line for line in done.lines if line.startswith("- ")}
+    assert lines["Add"] == (
+        '- **Add** (`a` INT, `b` INT = `1`, `ratio` FLOAT = `1.0`, `mode` COMBO *(plain/twice)* = `"plain"`) → `INT`. '
+        "The sum of two numbers."
+    )
+    assert lines["Dice"] == "- **Dice** (`seed` INT = `0`) → `INT`. A number that a seed decides."
+    assert lines["PerpNeg"].endswith("(Armandpour et al. 2023). *deprecated*")
+    assert "→ files." in lines["Write"] and lines["Write"].endswith("*output node*")
+    assert lines["XYGrid"].startswith("- **XYGrid** (`images` IMAGE…, ") and "`axes` AXES?" in lines["XYGrid"]
+    assert lines["LoadImage"].startswith("- **LoadImage** (`image` COMBO *(file)*) → `IMAGE`, `MASK`.")
+    assert done.lines.index("## test/numbers") < done.lines.index(lines["Add"]) < done.lines.index(lines["Dice"])
+
+
 def test_an_unknown_node_type_gets_a_suggestion(cli: Cli):
     done = cli("nodes", "KSamplr", "VAEDecode")
     assert done.code == 1
