@@ -10,7 +10,7 @@ from nodegraph.node import Choices, Help, node
 from nodegraph.sockets import Clip, ClipVision, Model, Vae
 from nodes.foresight import checkpoint
 from nodes.models import content_of, reading_model, unreadable
-from nodes.single_files import checkpoint_parts
+from nodes.single_files import checkpoint_parts, header_and_kind
 
 EMBEDDED = "tiny"
 INDEX = "model_index.json"
@@ -135,13 +135,13 @@ class PictureCheckpoint(NamedTuple):
 def unCLIPCheckpointLoader(ckpt_name: CheckpointName, context: Context = NO_CONTEXT) -> PictureCheckpoint:
     """Load an unCLIP checkpoint: a Stable Diffusion 2.x that draws what an encoded picture shows."""
     from nodes.diffusion.families import VISION_PREFIX
-    from nodes.diffusion.headers import read_header
 
     path = find_checkpoint(ckpt_name, context.roots)
     if path is None or path.is_dir():
         raise unreadable(f"there is no checkpoint file '{ckpt_name}'")
     model, clip, vae = checkpoint_parts(path, context)
-    if not any(name.startswith(VISION_PREFIX) for name in reading_model(lambda: read_header(path)).tensors):
+    header, _ = header_and_kind(path, context)
+    if not any(name.startswith(VISION_PREFIX) for name in header.tensors):
         raise unreadable(f"{path} is no unCLIP checkpoint: it has no encoder of pictures")
     vision = ClipVision("clip_vision", str(path), context.digest(path), "clip_vision")
     return PictureCheckpoint(model, clip, vae, vision)

@@ -15,7 +15,7 @@ from typing import Any
 from nodegraph.context import Roots
 from nodegraph.errors import Problem
 from nodegraph.node import Facts, Foresee, Foreseen, Sight
-from nodes.diffusion.families import FAMILY_NAMES, FAMILY_OF_WIDTH, Recognised, recognise
+from nodes.diffusion.families import FAMILY_NAMES, FAMILY_OF_WIDTH, Recognised, recognise, refusal
 from nodes.diffusion.headers import Header, PickledModel, UnreadableModel, is_pickle, read_header
 
 Find = Callable[[str, Roots], Path | None]
@@ -26,6 +26,7 @@ VAES = ("", "first_stage_model.", "vae.")
 #: The prompts that nodes with two of them take and give, by input and output.
 BOTH = (("positive", "positive"), ("negative", "negative"))
 SUPPORTED = ("sd1", "sd2", "sdxl", "sdxl_refiner")
+SUPPORTED_CHECKPOINT = "a checkpoint of Stable Diffusion 1.x, 2.x or XL"
 
 PICKLE_HINT = "take its safetensors file; if you trust this one, allow it with --allow-pickle (weights only)"
 
@@ -77,13 +78,7 @@ def of_kind(name: str, find: Find | None, kinds: Sequence[str], wanted: str, out
 
 def wrong_kind(name: str, path: Path, what: Recognised, wanted: str) -> Problem:
     """A file of another kind than its input takes."""
-    from nodes.single_files import LOADERS
-
-    known = what.kind != "unknown"
-    message = f"{path.name} is {what.words}, where {wanted} was expected" if known else (
-        f"{path.name} is no model of a kind that is known here; {wanted} was expected"
-    )  # fmt: skip
-    return unreadable(name, message, f"load it with {LOADERS[what.kind]}" if what.kind in LOADERS else None)
+    return unreadable(name, *refusal(path.name, what, wanted))
 
 
 def facts_of(what: Recognised) -> Facts:
@@ -113,8 +108,10 @@ def checkpoint(find: Find, name: str = "ckpt_name") -> Foresee:
             return Foreseen(problems=[found])
         path, header, what = found
         noted = "nodegraph.unet_config" in header.metadata
-        if what.kind != "checkpoint" or (what.family not in SUPPORTED and not noted):
+        if what.kind != "checkpoint":
             return Foreseen(problems=[wrong_kind(name, path, what, "a checkpoint")])
+        if what.family not in SUPPORTED and not noted:
+            return Foreseen(problems=[wrong_kind(name, path, what, SUPPORTED_CHECKPOINT)])
         facts = facts_of(what)
         model = {**facts, "latents": LATENT_CHANNELS}
         return Foreseen({"MODEL": model, "CLIP": facts, "VAE": {"latents": LATENT_CHANNELS}})

@@ -9,7 +9,7 @@ from nodegraph.node import Help, Mentions, Multiline, Range, node
 from nodegraph.sockets import Clip, Conditioning
 from nodes.embeddings import all_embeddings, embeddings_in, vectors_for
 from nodes.foresight import encoded
-from nodes.models import module_of, tokenizer_of
+from nodes.models import module_of, tokenizer_of, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,10 +123,14 @@ def _encode(text: str, clip: Clip, context: Context) -> tuple[Tensor, Tensor]:
     from nodes.diffusion.prompt import encode_prompt
 
     module: Any = module_of(clip, context)
+    tokenizer = tokenizer_of(clip, context)
+    known = module.config.vocab_size
+    if len(tokenizer) > known:
+        raise unreadable(f"the tokenizer has {len(tokenizer):,} tokens, and the text encoder knows {known:,}")
     pad = clip.option("pad", -1)
     cond, pooled = encode_prompt(
         text,
-        tokenizer_of(clip, context),
+        tokenizer,
         module,
         int(clip.option("layer", -1)),
         normed=bool(clip.option("normed", True)),

@@ -10,7 +10,7 @@ from nodegraph.context import NO_CONTEXT, Context, Roots
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.node import Choices, Help, node
 from nodegraph.sockets import Clip, Model, Vae
-from nodes.foresight import LATENT_CHANNELS, of_kind
+from nodes.foresight import LATENT_CHANNELS, SUPPORTED, SUPPORTED_CHECKPOINT, of_kind
 from nodes.models import content_of, reading_model, unchanged, unreadable
 
 if TYPE_CHECKING:
@@ -20,22 +20,6 @@ if TYPE_CHECKING:
     from nodes.diffusion.headers import Header
     from nodes.diffusion.single_file import TextPart
 
-#: What is used to load each kind of file.
-LOADERS = {
-    "checkpoint": "CheckpointLoaderSimple",
-    "unet": "UNETLoader",
-    "vae": "VAELoader",
-    "clip": "CLIPLoader",
-    "lora": "LoraLoader",
-    "controlnet": "ControlNetLoader",
-    "t2i_adapter": "ControlNetLoader",
-    "clip_vision": "CLIPVisionLoader",
-    "style_model": "StyleModelLoader",
-    "gligen": "GLIGENLoader",
-    "ip_adapter": "IPAdapterModelLoader",
-    "upscaler": "UpscaleModelLoader",
-}
-FAMILIES = ("sd1", "sd2", "sdxl", "sdxl_refiner")
 #: What messages call the files of a folder.
 NOUNS = {
     "unet": "UNet",
@@ -65,11 +49,10 @@ def header_and_kind(path: Path, context: Context) -> tuple[Header, Recognised]:
 
 def refuse(path: Path, found: Recognised, wanted: str) -> ProblemError:
     """The error for a file that is something else than `wanted` ("a checkpoint"), with what to load it by."""
-    from nodes.diffusion.single_file import refused
+    from nodes.diffusion.families import refusal
 
-    loader = LOADERS.get(found.kind)
-    hint = f"load it with {loader}" if loader is not None else "choose another file"
-    return ProblemError(Problem(code="model_unreadable", message=str(refused(path, found, wanted)), hint=hint))
+    message, hint = refusal(path, found, wanted)
+    return ProblemError(Problem(code="model_unreadable", message=message, hint=hint))
 
 
 def checkpoint_parts(path: Path, context: Context, config: Path | None = None) -> tuple[Model, Clip, Vae]:
@@ -91,8 +74,8 @@ def checkpoint_parts(path: Path, context: Context, config: Path | None = None) -
         )
     if found.kind != "checkpoint":
         raise refuse(path, found, "a checkpoint")
-    if found.family not in FAMILIES and not noted:
-        raise refuse(path, found, "a checkpoint of Stable Diffusion 1.x, 2.x or XL")
+    if found.family not in SUPPORTED and not noted:
+        raise refuse(path, found, SUPPORTED_CHECKPOINT)
     texts = text_parts(header)
     wanted = 2 if found.family == "sdxl" else 1
     if len(texts) < wanted:
@@ -197,7 +180,7 @@ def UNETLoader(
     path = file_of("unet", unet_name, context)
     header, found = header_and_kind(path, context)
     if found.kind not in ("unet", "checkpoint") or (
-        found.family not in FAMILIES and "nodegraph.unet_config" not in header.metadata
+        found.family not in SUPPORTED and "nodegraph.unet_config" not in header.metadata
     ):
         raise refuse(path, found, "a UNet of Stable Diffusion 1.x, 2.x or XL")
     model = _model(path, context.digest(path), header, found, None)

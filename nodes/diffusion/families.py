@@ -56,6 +56,21 @@ KIND_NAMES: dict[str, str] = {
     "upscaler": "an upscaling model",
     "unknown": "of no kind that is known here",
 }
+#: What is used to load each kind of file.
+LOADERS = {
+    "checkpoint": "CheckpointLoaderSimple",
+    "unet": "UNETLoader",
+    "vae": "VAELoader",
+    "clip": "CLIPLoader",
+    "lora": "LoraLoader",
+    "controlnet": "ControlNetLoader",
+    "t2i_adapter": "ControlNetLoader",
+    "clip_vision": "CLIPVisionLoader",
+    "style_model": "StyleModelLoader",
+    "gligen": "GLIGENLoader",
+    "ip_adapter": "IPAdapterModelLoader",
+    "upscaler": "UpscaleModelLoader",
+}
 #: Width of a family's prompts → the family. The refiner's is 1280.
 FAMILY_OF_WIDTH = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl_refiner"}
 
@@ -80,6 +95,15 @@ class Recognised:
         """What the file is, for a message: "a LoRA for Stable Diffusion XL"."""
         family = FAMILY_NAMES[self.family]
         return KIND_NAMES[self.kind] + (f" for {family}" if self.family != "other" else "")
+
+
+def refusal(file: object, found: Recognised, wanted: str) -> tuple[str, str]:
+    """(message, remedy) for a file that is something else than `wanted` ("a LoRA")."""
+    if found.kind == "unknown":
+        return f"{file} is no model of a kind that is known here; {wanted} was expected", "choose another file"
+    loader = LOADERS.get(found.kind) if not wanted.startswith(KIND_NAMES[found.kind]) else None
+    remedy = "choose another file" if loader is None else f"load it with {loader}"
+    return f"{file} is {found.words}, where {wanted} was expected", remedy
 
 
 def recognise(header: Header) -> Recognised:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodes.diffusion.configs import noted_config, text_config, unet_config, vae_config
-from nodes.diffusion.families import TEXT_PREFIXES, UNET_PREFIX, VAE_PREFIX, Recognised, recognise
+from nodes.diffusion.families import TEXT_PREFIXES, VAE_PREFIX, recognise
 from nodes.diffusion.headers import Header, UnreadableModel
 from nodes.diffusion.ldm_keys import (
     VAE_CONVOLUTIONS,
@@ -164,13 +164,3 @@ def _text(path: Path, header: Header, text: TextPart, place: str, part: str) -> 
 
     name = "CLIPTextModelWithProjection" if projects else "CLIPTextModel"
     return Blueprint(place, name, noted or text_config(shapes), (path,), select, (text.prefix,))
-
-
-def refused(path: Path, found: Recognised, wanted: str) -> UnreadableModel:
-    """The error for a file that is something else than what was asked for."""
-    if found.kind == "unknown":
-        return UnreadableModel(f"{path} is no model of a kind that is known here; {wanted} was expected")
-    return UnreadableModel(f"{path} is {found.words}, where {wanted} was expected")
-
-
-__all__ = ["UNET_PREFIX", "TextPart", "blueprint", "refused", "text_parts", "vae_prefix"]

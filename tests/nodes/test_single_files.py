@@ -239,7 +239,7 @@ def named(path: Path) -> tuple[Path, Callable[[], object]]:
         ({"control_model.input_hint_block.0.weight": torch.zeros(4, 4)}, "a ControlNet", "ControlNetLoader"),
         ({"emb_params": torch.zeros(2, 768)}, "a textual inversion", "choose another file"),
         ({"who.knows": torch.zeros(3)}, "no model of a kind that is known", "choose another file"),
-        ({"model.diffusion_model.joint_blocks.0.x": torch.zeros(3)}, "Stable Diffusion 3", "CheckpointLoaderSimple"),
+        ({"model.diffusion_model.joint_blocks.0.x": torch.zeros(3)}, "Stable Diffusion 3", "choose another file"),
         ({}, "no model of a kind that is known", "choose another file"),
     ],
 )
@@ -372,3 +372,13 @@ def test_a_noted_configuration_counts_before_what_shapes_tell(tmp_path: Path):
     save(tmp_path / "models/unet/u.safetensors", unet_weights(made), notes)
     unet: Any = module_of(UNETLoader("u.safetensors", context=context), context)
     assert unet.config.attention_head_dim == 4
+
+
+def test_a_text_encoder_with_fewer_words_than_the_tokenizer_is_told(tmp_path: Path):
+    from nodes.prompt import CLIPTextEncode
+
+    make_checkpoint(tmp_path / "models/checkpoints/x.safetensors", "sd1")
+    context = context_in(tmp_path)
+    clip = CheckpointLoaderSimple("x.safetensors", context).CLIP
+    found = problem(lambda: CLIPTextEncode("a star", clip, context))
+    assert found.code == "model_unreadable" and "49,408 tokens" in found.message
