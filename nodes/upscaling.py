@@ -34,7 +34,7 @@ def find_upscale_model(name: str, roots: Roots) -> Path | None:
 def UpscaleModelLoader(
     model_name: Annotated[
         str,
-        Choices(list_upscale_models, find_upscale_model, kind="upscale model"),
+        Choices(list_upscale_models, find_upscale_model, kind="upscale model", folder="upscale_models"),
         Help("a safetensors file below upscale_models/ of a model folder"),
     ],
     context: Context = NO_CONTEXT,
