@@ -148,7 +148,7 @@ def encoded(sight: Sight) -> Foreseen:
 
 
 def _missing_inversions(sight: Sight) -> list[Problem]:
-    """Warnings of textual inversions that prompts ask for and that no folder has, as the prompt goes on without them."""
+    """Warnings of textual inversions that prompts ask for and that no folder has: they are left out."""
     from nodes.diffusion.prompt_text import mentions
     from nodes.embeddings import KIND, all_embeddings, find_embedding
 
