@@ -15,7 +15,7 @@ from tests.helpers import context_in
 from tests.nodes.checkpoint_files import make_checkpoint, make_unet, save
 from tests.nodes.lora_files import layers_of, lora_tensors
 from tests.nodes.steering_models import controlnet, original_controlnet, randn
-from tests.nodes.upscale_models import esrgan
+from tests.nodes.upscale_models import esrgan, nearest
 
 Make = Callable[[Path], object]
 
@@ -93,7 +93,7 @@ def make_files_for_tiny(folder: Path) -> Path:
         save(models / name, _controlnet_like(unet, seed))
     for seed, name in enumerate((WORD, FLAWS)):
         save(models / name, {"emb_params": randn(2, 128, seed=seed) * 0.5})
-    save(models / UPSCALER, esrgan(4))
+    save(models / UPSCALER, nearest(4))
     return models
 
 

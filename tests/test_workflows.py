@@ -46,9 +46,9 @@ FILES = examples()
 EMBEDDED = [path for path in FILES if path.stem in PICTURES]
 BROUGHT = [path for path in FILES if path.stem in NEEDS]
 #: What makes those that need other models work with the embedded one, and the pictures that they then draw.
-SMALL = {"checkpoint": "tiny", "size": 64, "steps": 3}
-DRAWN_SMALL: dict[str, tuple[dict[str, object], list[tuple[int, int]]]] = {
-    "inpaint-model": (SMALL | {"grow": 4}, [(64, 64)] * 2),
+SMALL: Mapping[str, object] = {"checkpoint": "tiny", "size": 64, "steps": 3}
+DRAWN_SMALL: Mapping[str, tuple[Mapping[str, object], list[tuple[int, int]]]] = {
+    "inpaint-model": ({**SMALL, "grow": 4}, [(64, 64)] * 2),
     "locon": (SMALL, [(64, 64)]),
     "lora": (SMALL, [(64, 64)] * 2),
     "sdxl-base-refiner": (
@@ -173,9 +173,14 @@ def test_with_and_without_it_are_two_pictures(name: str, fitting: Session) -> No
     assert abs(with_it - without).mean() > 1
 
 
+def test_an_enlarged_picture_shows_what_it_showed(fitting: Session) -> None:
+    plain, enlarged = drawn("upscale", fitting)
+    assert abs(plain - enlarged).mean() < 2
+
+
 def test_both_networks_steer(fitting: Session) -> None:
     strengths = ((0, 0), (1, 0), (0, 1), (1, 1))
-    params = [SMALL | {"outline_strength": first, "colour_strength": second} for first, second in strengths]
+    params = [{**SMALL, "outline_strength": first, "colour_strength": second} for first, second in strengths]
     pictures = [drawn("two-controlnets", fitting, each)[1] for each in params]
     assert all(abs(one - other).mean() > 1 for one, other in itertools.combinations(pictures, 2))
 
