@@ -28,4 +28,4 @@ def example(name: str) -> Path | None:
 
 def examples() -> list[Path]:
     """All shipped workflows, by name."""
-    return sorted(shipped("workflows").glob("*.yaml"))
+    return sorted(shipped("workflows").glob("*.yaml"), key=lambda path: path.stem)

@@ -32,7 +32,7 @@ find_control_net = file_in(*FOLDERS)
 FORESEEN = of_kind("control_net_name", find_control_net, ("controlnet", "t2i_adapter"), "a ControlNet", "CONTROL_NET")
 ControlNetName = Annotated[
     str,
-    Choices(files_in(*FOLDERS), find_control_net, kind="ControlNet"),
+    Choices(files_in(*FOLDERS), find_control_net, kind="ControlNet", folder="controlnet"),
     Help("a safetensors file in the models' folder controlnet or t2i_adapter"),
 ]
 Strength = Annotated[float, Range(0, 10, step=0.01), Help("how strongly the picture steers; 0 not at all")]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.context import Roots
-from nodegraph.errors import Problem
+from nodegraph.errors import Problem, did_you_mean
 from nodegraph.node import Facts, Foresee, Foreseen, Sight
 from nodes.diffusion.families import FAMILY_NAMES, FAMILY_OF_WIDTH, Recognised, recognise, refusal
 from nodes.diffusion.headers import Header, PickledModel, UnreadableModel, is_pickle, read_header
@@ -140,10 +140,39 @@ def _folder(folder: Path, name: str) -> Foreseen:
 
 
 def encoded(sight: Sight) -> Foreseen:
-    """A prompt is as wide as its text encoder makes it."""
+    """A prompt is as wide as its text encoder makes it; textual inversions that are not there are left out of it."""
     width, family = sight.fact("clip", "width"), sight.fact("clip", "family")
     known = {key: value for key, value in (("width", width), ("family", family)) if value is not None}
-    return Foreseen({"CONDITIONING": known} if known else {})
+    return Foreseen({"CONDITIONING": known} if known else {}, _missing_inversions(sight))
+
+
+def _missing_inversions(sight: Sight) -> list[Problem]:
+    """Warnings of textual inversions that prompts ask for and that no folder has: they are left out."""
+    from nodes.diffusion.prompt_text import mentions
+    from nodes.embeddings import KIND, all_embeddings, find_embedding
+
+    prompts = {name: value for name, value in sight.values.items() if isinstance(value, str)}
+    missing = [
+        (name, each)
+        for name, text in prompts.items()
+        for each in mentions(text)
+        if find_embedding(each, sight.roots) is None and find_embedding(each.rstrip(","), sight.roots) is None
+    ]
+    if not missing:
+        return []
+    folders = " or ".join(str(folder) for folder in sight.roots.model_folders(KIND))
+    there = [path.stem for path in all_embeddings(sight.roots)]
+    return [
+        Problem(
+            "not_a_choice",
+            f"there is no textual inversion '{each.rstrip(',')}' in {folders}; the prompt goes on without it",
+            input=name,
+            got=each,
+            hint=did_you_mean(each, there) or "put its file there, or take the word out",
+            severity="warning",
+        )
+        for name, each in missing
+    ]
 
 
 def lora(find: Find, *models: str) -> Foresee:

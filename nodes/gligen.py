@@ -27,7 +27,7 @@ find_gligen = file_in("gligen")
 def GLIGENLoader(
     gligen_name: Annotated[
         str,
-        Choices(files_in("gligen"), find_gligen, kind="GLIGEN model"),
+        Choices(files_in("gligen"), find_gligen, kind="GLIGEN model", folder="gligen"),
         Help("a safetensors file in the models' folder gligen"),
     ],
     context: Context = NO_CONTEXT,

@@ -50,7 +50,7 @@ class ImagePrompt:
 def IPAdapterModelLoader(
     ipadapter_file: Annotated[
         str,
-        Choices(files_in("ipadapter"), find_ip_adapter, kind="IP-Adapter"),
+        Choices(files_in("ipadapter"), find_ip_adapter, kind="IP-Adapter", folder="ipadapter"),
         Help("a safetensors file in the models' folder ipadapter"),
     ],
     context: Context = NO_CONTEXT,

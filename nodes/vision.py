@@ -23,7 +23,7 @@ find_style_model = file_in("style_models")
 def CLIPVisionLoader(
     clip_name: Annotated[
         str,
-        Choices(files_in("clip_vision"), find_clip_vision, kind="CLIP vision model"),
+        Choices(files_in("clip_vision"), find_clip_vision, kind="CLIP vision model", folder="clip_vision"),
         Help("a safetensors file in the models' folder clip_vision"),
     ],
     context: Context = NO_CONTEXT,
@@ -87,7 +87,7 @@ def unCLIPConditioning(
 def StyleModelLoader(
     style_model_name: Annotated[
         str,
-        Choices(files_in("style_models"), find_style_model, kind="style model"),
+        Choices(files_in("style_models"), find_style_model, kind="style model", folder="style_models"),
         Help("a safetensors file in the models' folder style_models"),
     ],
     context: Context = NO_CONTEXT,

@@ -173,6 +173,25 @@ def test_a_pickle_is_told_unless_it_is_allowed(tmp_path: Path):
     assert check(workflow, REGISTRY, roots=allowing).errors == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("sketchy", "did you mean 'sketch'?"), ("nothing", "put its file there, or take the word out")]
+)
+def test_a_textual_inversion_that_is_not_there_is_a_warning(tmp_path: Path, name: str, hint: str):
+    save(tmp_path / "models/embeddings/sketch.safetensors", {"emb_params": torch.zeros(1, 128)})
+    prompt = f"a house, (embedding:{name}:1.2), embedding:sketch, at night"
+    text = (
+        "nodegraph: 1\nnodes:\n  m: {uses: CheckpointLoaderSimple, with: {ckpt_name: tiny}}\n"
+        f'  p: {{uses: CLIPTextEncode, with: {{clip: $m.clip, text: "{prompt}"}}}}\n'
+    )
+    workflow = load_text(text, file="w.yaml").workflow
+    assert workflow is not None
+    roots = Roots(models=(tmp_path / "models", models_folder()))
+    (found,) = [each for each in check(workflow, REGISTRY, roots=roots).problems if each.code == "not_a_choice"]
+    assert (found.severity, found.node, found.input, found.place.line) == ("warning", "p", "text", 4)
+    assert f"'{name}'" in found.message and str(tmp_path / "models" / "embeddings") in found.message
+    assert found.hint == hint
+
+
 def test_looking_ahead_imports_nothing_heavy(roots: Roots):
     import subprocess
     import sys
