@@ -98,22 +98,22 @@ def rounded_to(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, T
 
 
 def rounded_in_parts(
-    mapped: Callable[[], dict[str, Tensor]], rounding: torch.dtype, dtype: torch.dtype
+    mapped: Callable[[], dict[str, Tensor]], rounding: torch.dtype, dtype: torch.dtype, part_bytes: int = PART_BYTES
 ) -> dict[str, Tensor]:
-    """As `rounded_to`, what was rounded then as `dtype`; the file is mapped anew for every PART_BYTES of it.
+    """As `rounded_to`, what was rounded then as `dtype`; the file is mapped anew for every `part_bytes` of it.
 
     Rounding reads all bytes, and what was read of a mapping takes memory until the mapping goes: the weights would be
     there twice. mapped: maps the weights; each time the same.
     """
     weights = mapped()
     rounded: dict[str, Tensor] = {}
-    room = PART_BYTES
+    room = part_bytes
     for name in list(weights):
         if _is_longer(weights[name], rounding):
             rounded[name] = weights[name].to(rounding).to(dtype)
             room -= weights[name].nbytes
         if room < 0:
-            weights, room = {}, PART_BYTES  # the old mapping goes before the next one comes
+            weights, room = {}, part_bytes  # the old mapping goes before the next one comes
             weights = mapped()
     return {name: rounded.get(name, tensor) for name, tensor in weights.items()}
 
