@@ -86,17 +86,23 @@ def module_of(handle: Handle, context: Context) -> nn.Module:
     key = pool_key(handle, context)
     if not handle.path:
         return context.pool.get(key, _nothing_to_load, module_pieces)
-    plan = blueprint_of(handle, context)
 
     def load() -> nn.Module:
+        plan = blueprint_of(handle, context)
         return load_module(plan, device, dtype, allow_pickle=context.allow_pickle, rounding=_rounding(handle))
 
-    return context.pool.get(
-        key,
-        lambda: unchanged(handle, context, load),
-        module_pieces,
-        lambda: estimate_bytes(plan.files, plan.prefixes, dtype),
-    )
+    def estimate() -> int:
+        plan = blueprint_of(handle, context)
+        return estimate_bytes(plan.files, plan.prefixes, dtype)
+
+    return context.pool.get(key, lambda: unchanged(handle, context, load), module_pieces, estimate)
+
+
+def _files_of(handle: Handle, context: Context) -> tuple[Path, ...]:
+    """The files that a handle's weights are read from. Those of a single file are known without looking into it."""
+    if handle.loader in ("diffusers", "taesd"):
+        return blueprint_of(handle, context).files
+    return (Path(handle.path),)
 
 
 def pool_key(handle: Handle, context: Context) -> str:
@@ -109,7 +115,7 @@ def pool_key(handle: Handle, context: Context) -> str:
 
     device, dtype = place_of(handle, context)
     plain = handle.unpatched()
-    stamp = reading_model(lambda: files_stamp(blueprint_of(plain, context).files)) if handle.path else ""
+    stamp = reading_model(lambda: files_stamp(_files_of(plain, context))) if handle.path else ""
     return f"{plain.weights}/{device}/{dtype}/{_rounding(handle)}/{stamp}"
 
 

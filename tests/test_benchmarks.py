@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import executor, lora, sampling
+from benchmarks import checkpoint, executor, lora, sampling
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -36,3 +36,11 @@ def test_a_benchmark_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         main(["nothing"])
     assert "there is no benchmark" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in a scheduler of diffusers
+def test_a_checkpoint_is_compared_with_networks_that_give_the_same_values(capsys: pytest.CaptureFixture[str]):
+    checkpoint.main(small=True)  # fails if the values differ
+    printed = capsys.readouterr().out
+    assert "one step" in printed
+    assert "text encoder" in printed

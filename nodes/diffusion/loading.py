@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.headers import UnreadableModel, is_pickle, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -55,13 +55,16 @@ def load_module(
     written to as long as the module lives (see `files_stamp`). Every weight comes from the files: raises
     UnreadableModel when one is missing or has another shape.
     """
-    from nodes.diffusion.weights import build_hollow, fill, map_files, rounded_to
+    from nodes.diffusion.weights import build_hollow, fill, map_files
+
+    def mapped() -> Weights:
+        return plan.select(map_files(plan.files, allow_pickle=allow_pickle, apart=plan.apart))
 
     quiet_libraries()
     try:
         module = build_hollow(lambda: unfilled(plan.class_name, plan.config))
-        weights = plan.select(map_files(plan.files, allow_pickle=allow_pickle, apart=plan.apart))
-        misfits = fill(module, rounded_to(weights, rounding) if rounding is not None else weights, device, dtype)
+        weights = mapped() if rounding is None else _rounded(mapped, plan.files, rounding, device, dtype)
+        misfits = fill(module, weights, device, dtype)
     except UnreadableModel:
         raise
     except Exception as error:
@@ -69,6 +72,24 @@ def load_module(
     complain(plan.place, misfits.missing, "are missing")
     complain(plan.place, misfits.misshapen, "have another shape than the model's configuration says")
     return module.eval().requires_grad_(False)
+
+
+def _rounded(
+    mapped: Callable[[], Weights],
+    files: Sequence[Path],
+    rounding: torch.dtype,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Weights:
+    """Weights rounded to a number format, with as little memory as their kind allows."""
+    from nodes.diffusion.weights import rounded_in_parts, rounded_to
+
+    weights = mapped()
+    # `fill` lays out convolutions that it copies anew, and a pickle is not mapped anew for nothing.
+    if any(tensor.ndim == 4 for tensor in weights.values()) or any(is_pickle(file) for file in files):
+        return rounded_to(weights, rounding)
+    del weights
+    return rounded_in_parts(mapped, rounding, dtype if device.type == "cpu" else rounding)
 
 
 def complain(place: str, weights: Sequence[str], what: str) -> None:

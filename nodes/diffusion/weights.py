@@ -26,6 +26,8 @@ ATTENTION_WEIGHTS = tuple(f".{name}.weight" for name in OLD_ATTENTION.values())
 TEXT_PREFIX = "text_model."
 #: Under which names trainers wrap the weights in pickles.
 WRAPPERS = ("state_dict", "params_ema", "params", "model")
+#: How much of a file is rounded before its mapping is let go.
+PART_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,32 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
 
 def rounded_to(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """Weights of which those that take more bytes than `dtype` are rounded to it; others are left as they are."""
-    return {
-        name: tensor.to(dtype) if tensor.is_floating_point() and tensor.itemsize > dtype.itemsize else tensor
-        for name, tensor in weights.items()
-    }
+    return {name: tensor.to(dtype) if _is_longer(tensor, dtype) else tensor for name, tensor in weights.items()}
+
+
+def rounded_in_parts(
+    mapped: Callable[[], dict[str, Tensor]], rounding: torch.dtype, dtype: torch.dtype, part_bytes: int = PART_BYTES
+) -> dict[str, Tensor]:
+    """As `rounded_to`, what was rounded then as `dtype`; the file is mapped anew for every `part_bytes` of it.
+
+    Rounding reads all bytes, and what was read of a mapping takes memory until the mapping goes: the weights would be
+    there twice. mapped: maps the weights; each time the same.
+    """
+    weights = mapped()
+    rounded: dict[str, Tensor] = {}
+    room = part_bytes
+    for name in list(weights):
+        if _is_longer(weights[name], rounding):
+            rounded[name] = weights[name].to(rounding).to(dtype)
+            room -= weights[name].nbytes
+        if room < 0:
+            weights, room = {}, part_bytes  # the old mapping goes before the next one comes
+            weights = mapped()
+    return {name: rounded.get(name, tensor) for name, tensor in weights.items()}
+
+
+def _is_longer(tensor: Tensor, dtype: torch.dtype) -> bool:
+    return tensor.is_floating_point() and tensor.itemsize > dtype.itemsize
 
 
 def header_of(file: Path, *, allow_pickle: bool = False) -> Header:
