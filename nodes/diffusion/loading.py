@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +66,8 @@ def load_module(
     except UnreadableModel:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{plan.place} cannot be loaded: {first_line(error)}") from error
     complain(plan.place, misfits.missing, "are missing")
     complain(plan.place, misfits.misshapen, "have another shape than the model's configuration says")
