@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -183,13 +183,16 @@ def read_conditions(
     size: tuple[int, int],
     context: Context,
 ) -> dict[str, tuple[Condition, ...]]:
-    """The entries of conditionings for this network, and the networks that steer it made ready, each once.
+    """The entries of conditionings for this network, and the networks that steer it made ready, each once, in its
+    number format.
 
     size: height and width of the latent.
     """
     from nodes.diffusion.conditions import conditions
+    from nodes.diffusion.devices import dtype_name
 
     parameter = next(unet.parameters())
+    beside = replace(context, dtype=dtype_name(parameter.dtype))
     ready: dict[bytes, Any] = {}
 
     def once(value: Any, make: Callable[[], Any]) -> Any:
@@ -201,12 +204,12 @@ def read_conditions(
     def steered(control: Any) -> Any:
         from nodes.control import control_runner
 
-        return once(control, lambda: Steered(control_runner(control, context, sigmas=levels, size=size)))
+        return once(control, lambda: Steered(control_runner(control, beside, sigmas=levels, size=size)))
 
     def boxed(gligen: Any) -> Any:
         from nodes.control import gligen_runner
 
-        return once(gligen, lambda: Boxed(gligen_runner(gligen, context, size=size)))
+        return once(gligen, lambda: Boxed(gligen_runner(gligen, beside, size=size)))
 
     place: dict[str, Any] = {"device": parameter.device, "dtype": parameter.dtype}
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -107,6 +107,17 @@ def _not_safetensors(path: Path, start: bytes, why: str) -> str:
     if starts_like_pickle(start):
         return f"{path} is a pickle, whatever its name; it may run code when read and is not used"
     return f"{path} is damaged, cut short, or no safetensors file ({why})"
+
+
+def stored_format(headers: Iterable[Header], prefixes: Sequence[str] = ("",)) -> str:
+    """The number format, by safetensors' name, of most of the decimal numbers below some prefixes; "" for none."""
+    counts: dict[str, int] = {}
+    begins = tuple(prefixes)
+    for header in headers:
+        for name, info in header.tensors.items():
+            if name.startswith(begins) and "F" in info.dtype:
+                counts[info.dtype] = counts.get(info.dtype, 0) + math.prod(info.shape)
+    return max(counts, key=lambda dtype: counts[dtype], default="")
 
 
 def starts_like_pickle(start: bytes) -> bool:
