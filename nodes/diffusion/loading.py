@@ -87,11 +87,14 @@ def unfilled(class_name: str, config: Mapping[str, Any]) -> Any:
     with IMPORTING:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
         from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+        from diffusers.models.autoencoders.vae import DecoderTiny
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
         from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
     diffusers = {each.__name__: each for each in (AutoencoderKL, AutoencoderTiny, UNet2DConditionModel)}
     if class_name in diffusers:
         return diffusers[class_name].from_config(dict(config))
+    if class_name == "DecoderTiny":
+        return DecoderTiny(**config)
     # A configuration may name an implementation of attention that transformers would fetch, unless told another.
     made = CLIPTextConfig.from_dict(dict(config), attn_implementation="sdpa")
     return {"CLIPTextModel": CLIPTextModel, "CLIPTextModelWithProjection": CLIPTextModelWithProjection}[class_name](
