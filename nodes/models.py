@@ -190,8 +190,8 @@ def _resting(code: str, message: str) -> ProblemError:
 def place_of(handle: Handle, context: Context) -> tuple[torch.device, torch.dtype]:
     """The device and number format of a handle's module. Raises ProblemError for ones that a user named wrongly.
 
-    `auto` goes by the device and by how most of the weights are stored; see `pick_dtype`. Text encoders and autoencoders
-    lose more by half precision than they gain, so that `auto` is fp32 for those.
+    `auto` goes by the device and by how most of the weights are stored; see `pick_dtype`. Text encoders and
+    autoencoders lose more by half precision than they gain, so that `auto` is fp32 for those.
     """
     from nodes.diffusion.devices import computes_bf16
 

@@ -424,9 +424,7 @@ class _Run:
             else:
                 self._finish(i, worked)
         else:
-            self.running[i] = future = self.engine.submit(
-                partial(work, node, arguments, key, keep, self.context.pool)
-            )
+            self.running[i] = future = self.engine.submit(partial(work, node, arguments, key, keep, self.context.pool))
             future.add_done_callback(lambda done: self._call_soon(self._on_done, i, done))
 
     def _checkpoints_for(self, i: int) -> Checkpoints | None:

@@ -77,6 +77,8 @@ def read_header(path: Path) -> Header:
 def _checked(path: Path, data: dict[str, Any], room: int) -> Header:
     """A header whose tensors lie one after another and fill the file, as the format demands."""
     metadata = data.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        raise UnreadableModel(f"{path}: what its header says of __metadata__ makes no sense")
     spans: list[tuple[int, int]] = []
     tensors: dict[str, TensorInfo] = {}
     for name, entry in data.items():
@@ -99,7 +101,7 @@ def _checked(path: Path, data: dict[str, Any], room: int) -> Header:
     if reached != room:
         why = "is cut short" if reached > room else "has more bytes than its header tells of"
         raise UnreadableModel(f"{path} {why} ({room:,} bytes of weights instead of {reached:,})")
-    texts = {key: value for key, value in metadata.items() if isinstance(value, str)} if metadata else {}
+    texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
     return Header(MappingProxyType(tensors), MappingProxyType(texts))
 
 

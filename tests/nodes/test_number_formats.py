@@ -95,9 +95,7 @@ def test_a_folder_stored_in_bf16_is_drawn_with_and_the_same_way_every_time(tmp_p
         model, clip, _ = CheckpointLoaderSimple("half", context)
         prompt = CLIPTextEncode("a star", clip, context)
         canvas: Any = {"samples": torch.zeros(1, 4, 8, 8)}
-        latent = KSampler(
-            model, 1, 2, 3.0, positive=prompt, negative=prompt, latent_image=canvas, context=context
-        )
+        latent = KSampler(model, 1, 2, 3.0, positive=prompt, negative=prompt, latent_image=canvas, context=context)
         assert latent["samples"].dtype == torch.float32
         drawn.append(digest_of(latent))
         assert dtype_name(place_of(model, context)[1]) == ("bf16" if native else "fp32")
