@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor2_0
 from safetensors.torch import load_file, save_file
 
 from nodegraph.cache.pool import LivePool
+from nodegraph.sockets import Conditioning, Image
 from nodes.checkpoints import CheckpointLoaderSimple
+from nodes.control import ControlNetApply, ControlNetLoader
 from nodes.diffusion import devices
 from nodes.diffusion.devices import computes_bf16, dtype_name, pick_dtype
 from nodes.diffusion.headers import Header, TensorInfo, stored_format
+from nodes.gligen import GLIGENLoader
 from nodes.models import module_of, place_of
 from nodes.prompt import CLIPTextEncode
 from nodes.sampling import KSampler
 from nodes.single_files import UNETLoader
 from tests.helpers import context_in, copy_of_tiny, digest_of
 from tests.nodes.checkpoint_files import make_unet, save, unet_weights
+from tests.nodes.steering_models import controlnet, gligen_file, pictures, randn, unet
 
 CPU = torch.device("cpu")
 STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn}
@@ -83,6 +89,42 @@ def test_most_of_a_parts_numbers_tell_its_format():
     assert stored_format([mixed]) == "F32"
     assert stored_format([mixed, header(unet_c=("F32", 2))], ("unet_",)) == "F32"
     assert stored_format([header(ids=("I64", 3))]) == ""
+
+
+def picture(context: Any, *, conditioning: Any) -> torch.Tensor:
+    latent = KSampler(
+        UNETLoader("u.safetensors", context=context), 1, 2, 2.0, positive=conditioning, negative=conditioning,
+        latent_image={"samples": torch.zeros(1, 4, 8, 8)}, context=context,
+    )  # fmt: skip
+    return latent["samples"]
+
+
+@pytest.mark.parametrize("kind", ["controlnet", "gligen"])
+def test_networks_that_steer_run_in_the_format_of_the_model(tmp_path: Path, kind: str, native: bool):
+    context, models = context_in(tmp_path), tmp_path / "models"
+    save(models / "unet/u.safetensors", {name: tensor.bfloat16() for name, tensor in unet().state_dict().items()})
+    prompt = Conditioning([(randn(1, 7, 768), {})])
+    if kind == "controlnet":
+        save(models / "controlnet/n.safetensors", controlnet().state_dict())
+        net = ControlNetLoader("n.safetensors", context)
+        steered = ControlNetApply(prompt, net, Image(pictures()), 1.0)
+    else:
+        save(models / "gligen/n.safetensors", gligen_file(unet(attention_type="gated")))
+        gligen = GLIGENLoader("n.safetensors", context)
+        steered = Conditioning([(prompt[0][0], {"gligen": ("position", gligen, [(randn(768), 4, 8, 1, 2)])})])
+    plain, changed = (picture(context, conditioning=each) for each in (prompt, steered))
+    assert torch.isfinite(changed).all()
+    assert not torch.equal(plain, changed)
+    full = picture(replace(context, dtype="fp32"), conditioning=steered)
+    assert torch.equal(changed, full) != native
+    torch.testing.assert_close(changed, full, rtol=0.2, atol=float(full.std()) / 4)
+
+
+def test_attention_is_the_fused_one_of_torch(tmp_path: Path):
+    write_unet(tmp_path, torch.float32)
+    context = context_in(tmp_path)
+    unet: Any = module_of(UNETLoader("u.safetensors", context=context), context)
+    assert {type(processor) for processor in unet.attn_processors.values()} == {AttnProcessor2_0}
 
 
 def test_a_folder_stored_in_bf16_is_drawn_with_and_the_same_way_every_time(tmp_path: Path, native: bool):
