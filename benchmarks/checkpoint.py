@@ -161,7 +161,8 @@ class Compared:
             timestep_spacing="linspace",
             steps_offset=1,
         )
-        pipeline: Any = StableDiffusionPipeline(
+        make: Any = StableDiffusionPipeline  # its annotations are narrower than what it takes
+        pipeline: Any = make(
             vae=self.autoencoder, unet=self.unet, scheduler=scheduler, feature_extractor=None,
             text_encoder=module_of(self.clip, self.context), tokenizer=tokenizer_of(self.clip, self.context),
             safety_checker=None, requires_safety_checker=False,

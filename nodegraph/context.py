@@ -150,6 +150,15 @@ class ModelPool(Protocol):
         """A view of the pool that keeps what is got through it until it is closed."""
         ...
 
+    @property
+    def used(self) -> int:
+        """Bytes of everything that is loaded."""
+        ...
+
+    def drop_idle(self) -> int:
+        """Drop what nobody uses now; returns the bytes that this frees."""
+        ...
+
 
 class NoPool:
     """A pool that keeps nothing."""
@@ -159,6 +168,13 @@ class NoPool:
 
     def lease(self) -> AbstractContextManager[ModelPool]:
         return nullcontext(self)
+
+    @property
+    def used(self) -> int:
+        return 0
+
+    def drop_idle(self) -> int:
+        return 0
 
 
 class Checkpoint(Protocol):

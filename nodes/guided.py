@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nodegraph.context import Context
@@ -14,8 +13,9 @@ from nodegraph.sockets import Conditioning, Guider, Latent, Model, Sampler
 from nodegraph.sockets.codecs import digest as digest_of
 from nodes.behaviours import amendments_of, compile_problem, guide_of, mask_course_of, network_of, perp_neg_of
 from nodes.fit import check_fit
-from nodes.models import latent_scale_of, reading_model
+from nodes.models import latent_scale_of
 from nodes.noise_levels import prediction_of, sigmas_of
+from nodes.previews import step_reporter
 from nodes.single_files import picture_statistics
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from nodes.diffusion.conditions import Condition
     from nodes.diffusion.control_residuals import Residuals
     from nodes.diffusion.guidance import Denoise, Guidance, GuidedModel
-    from nodes.diffusion.preview import LatentRGB
     from nodes.diffusion.samplers import Step
     from nodes.diffusion.sigmas import ModelSigmas
     from nodes.diffusion.unet_inputs import BoxRunner, ControlRunner, Scene
@@ -183,13 +182,16 @@ def read_conditions(
     size: tuple[int, int],
     context: Context,
 ) -> dict[str, tuple[Condition, ...]]:
-    """The entries of conditionings for this network, and the networks that steer it made ready, each once.
+    """The entries of conditionings for this network, and the networks that steer it made ready, each once, in its
+    number format.
 
     size: height and width of the latent.
     """
     from nodes.diffusion.conditions import conditions
+    from nodes.diffusion.devices import dtype_name
 
     parameter = next(unet.parameters())
+    beside = replace(context, dtype=dtype_name(parameter.dtype))
     ready: dict[bytes, Any] = {}
 
     def once(value: Any, make: Callable[[], Any]) -> Any:
@@ -201,12 +203,12 @@ def read_conditions(
     def steered(control: Any) -> Any:
         from nodes.control import control_runner
 
-        return once(control, lambda: Steered(control_runner(control, context, sigmas=levels, size=size)))
+        return once(control, lambda: Steered(control_runner(control, beside, sigmas=levels, size=size)))
 
     def boxed(gligen: Any) -> Any:
         from nodes.control import gligen_runner
 
-        return once(gligen, lambda: Boxed(gligen_runner(gligen, context, size=size)))
+        return once(gligen, lambda: Boxed(gligen_runner(gligen, beside, size=size)))
 
     place: dict[str, Any] = {"device": parameter.device, "dtype": parameter.dtype}
     return {
@@ -257,29 +259,3 @@ def _check_sampler(sampler: Sampler) -> None:
         message = f"there is no sampler called '{sampler.name}'"
         hint = did_you_mean(sampler.name, SAMPLERS)
         raise ProblemError(Problem(code="bad_value", message=message, input="sampler", got=sampler.name, hint=hint))
-
-
-def step_reporter(model: Model, context: Context) -> Callable[[Step], None]:
-    """A sampler's callback that tells the context of progress, shows previews, and stops when cancelled."""
-    rgb = preview_map(model) if context.wants_previews else None
-
-    def report(step: Step) -> None:
-        context.progress(step.i + 1, step.n)
-        if rgb is not None:
-            from nodes.diffusion.preview import preview_image
-
-            context.preview(preview_image(step.denoised, rgb))
-
-    return report
-
-
-def preview_map(model: Model) -> LatentRGB:
-    """The model's own latent → RGB map from `preview.json` in its folder, else Stable Diffusion's."""
-    import torch
-
-    from nodes.diffusion.folders import read_preview
-    from nodes.diffusion.preview import SD15_PREVIEW, SDXL_PREVIEW, LatentRGB
-
-    own = reading_model(lambda: read_preview(Path(model.path))) if model.loader == "diffusers" else None
-    usual = SDXL_PREVIEW if str(model.option("family", "")).startswith("sdxl") else SD15_PREVIEW
-    return usual if own is None else LatentRGB(torch.tensor(own[0]).float(), torch.tensor(own[1]).float())

@@ -154,54 +154,95 @@ def content_of(path: Path, loader: str, part: str, context: Context) -> str:
 def unchanged(handle: Handle, context: Context, load: Callable[[], T]) -> T:
     """Run `load`, which reads a handle's files, provided that they are what they were when the handle was made.
 
+    Raises ProblemError.
+    """
+    path = Path(handle.path)
+    return reading_unchanged(
+        path, handle.content, lambda: content_of(path, handle.loader, handle.part, context), load, handle.part
+    )
+
+
+def reading_unchanged(
+    path: Path, known: str, content: Callable[[], str], load: Callable[[], T], part: str | None = None
+) -> T:
+    """Run `load`, which reads the files at `path`, provided that what they hold, `content()`, is what is known of them.
+
     Results are kept under the digest of those files, so weights that came later must not be taken for them. They are
     compared before and after, since reading takes its time; files that rest are not read for that. Raises ProblemError.
     """
-    _check_unchanged(handle, context)
+
+    def check() -> None:
+        try:
+            found = content()
+        except OSError as error:
+            raise gone(error, path) from error
+        if found != known:
+            of = f" ({part})" if part is not None else ""
+            raise _resting("model_changed", f"{path} changed while it was in use{of}")
+
+    check()
     loaded = reading_model(load)
-    _check_unchanged(handle, context)
+    check()
     return loaded
 
 
-def _check_unchanged(handle: Handle, context: Context) -> None:
-    path = Path(handle.path)
-    try:
-        found = content_of(path, handle.loader, handle.part, context)
-    except OSError as error:
-        raise _changed(f"{error.filename or path} cannot be read any more: {error.strerror or error}") from error
-    if found != handle.content:
-        raise _changed(f"the files of {path} changed while they were in use ({handle.part})")
+def gone(error: OSError, path: Path) -> ProblemError:
+    """The error for files of a model that could be read before."""
+    return _resting("model_unreadable", f"{error.filename or path} cannot be read any more: {error.strerror or error}")
 
 
-def _changed(message: str) -> ProblemError:
-    return ProblemError(
-        Problem(
-            code="model_unreadable",
-            message=message,
-            hint="run the workflow again once the model's files stay as they are",
-        )
-    )
+def _resting(code: str, message: str) -> ProblemError:
+    hint = "run the workflow again once the model's files stay as they are"
+    return ProblemError(Problem(code=code, message=message, hint=hint))
 
 
 def place_of(handle: Handle, context: Context) -> tuple[torch.device, torch.dtype]:
     """The device and number format of a handle's module. Raises ProblemError for ones that a user named wrongly.
 
-    Text encoders and autoencoders lose more by half precision than they gain, so that `auto` is fp32 for those.
+    `auto` goes by the device and by how most of the weights are stored; see `pick_dtype`. Text encoders and
+    autoencoders lose more by half precision than they gain, so that `auto` is fp32 for those.
     """
-    from nodes.diffusion.devices import pick_device, pick_dtype
+    from nodes.diffusion.devices import computes_bf16
 
     kinds = {"unet": context.dtype, "control": context.dtype, "vae": context.vae_dtype}
     dtype = kinds.get(handle.part, "fp32")
     if dtype == "auto" and handle.part == "vae":
         dtype = "fp32"
+    name = str(handle.option("dtype", dtype))
+    device = place_named(str(handle.option("device", context.device)), "fp32")[0]
+    stored = _stored_format(handle, context) if name == "auto" and handle.path and computes_bf16(device) else ""
+    return place_named(str(device), name, stored)
+
+
+def place_named(device: str, dtype: str, stored: str = "") -> tuple[torch.device, torch.dtype]:
+    """The device and number format of those names, which users give. Raises ProblemError.
+
+    stored: the format of the weights, which counts where `dtype` is auto.
+    """
+    from nodes.diffusion.devices import pick_device, pick_dtype
+
     try:
-        chosen = pick_device(str(handle.option("device", context.device)))
-        return chosen, pick_dtype(str(handle.option("dtype", dtype)), chosen)
+        chosen = pick_device(device)
+        return chosen, pick_dtype(dtype, chosen, stored)
     except ValueError as error:
         message, _, hint = str(error).partition("; ")
-        raise ProblemError(
-            Problem(code="bad_device", message=message, got=context.device, hint=hint or None)
-        ) from error
+        raise ProblemError(Problem(code="bad_device", message=message, got=device, hint=hint or None)) from error
+
+
+def _stored_format(handle: Handle, context: Context) -> str:
+    """The number format that most of a part's weights have in its files. Raises ProblemError."""
+    from nodes.diffusion.headers import stored_format
+    from nodes.diffusion.loading import files_stamp
+    from nodes.diffusion.weights import header_of
+
+    def read() -> str:
+        plan = blueprint_of(handle, context)
+        return stored_format((header_of(f, allow_pickle=context.allow_pickle) for f in plan.files), plan.prefixes)
+
+    plain = handle.unpatched()
+    stamp = reading_model(lambda: files_stamp(blueprint_of(plain, context).files))
+    key = f"{plain.weights}/format/{stamp}"
+    return context.pool.get(key, lambda: reading_model(read), len)
 
 
 def tokenizer_of(clip: Clip, context: Context) -> Any:

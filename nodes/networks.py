@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from nodegraph.context import Context, Roots
-from nodegraph.errors import Problem, ProblemError
 from nodegraph.sockets import Handle
-from nodes.models import reading_model, unreadable
+from nodes.models import place_named, reading_model, reading_unchanged, unreadable
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +72,7 @@ def module_from_file(
     from nodes.diffusion.loading import files_stamp, module_pieces
     from nodes.diffusion.one_file import file_bytes
 
-    device, dtype = place(context, half=half)
+    device, dtype = place_named(context.device, context.dtype if half else "fp32")
     path = Path(handle.path)
     stamp = reading_model(lambda: files_stamp([path]))
     return context.pool.get(
@@ -87,35 +86,7 @@ def module_from_file(
 def unchanged_file(handle: Handle, context: Context, load: Callable[[], T]) -> T:
     """Run `load`, which reads a recipe's file, provided that it is what it was when the recipe was made.
 
-    Results are kept under that file's digest, so that it is compared before and after. Raises ProblemError.
+    Raises ProblemError.
     """
     path = Path(handle.path)
-    _check_content(handle, path, context)
-    loaded = reading_model(load)
-    _check_content(handle, path, context)
-    return loaded
-
-
-def _check_content(handle: Handle, path: Path, context: Context) -> None:
-    if digest_of_file(path, context) != handle.content:
-        raise ProblemError(
-            Problem(
-                code="model_changed",
-                message=f"{path} changed while it was in use",
-                hint="run the workflow again once the model's files stay as they are",
-            )
-        )
-
-
-def place(context: Context, *, half: bool) -> tuple[torch.device, torch.dtype]:
-    """The device and number format that the context names. Raises ProblemError."""
-    from nodes.diffusion.devices import pick_device, pick_dtype
-
-    try:
-        device = pick_device(context.device)
-        return device, pick_dtype(context.dtype if half else "fp32", device)
-    except ValueError as error:
-        message, _, hint = str(error).partition("; ")
-        raise ProblemError(
-            Problem(code="bad_device", message=message, got=context.device, hint=hint or None)
-        ) from error
+    return reading_unchanged(path, handle.content, lambda: context.digest(path), load)

@@ -15,7 +15,7 @@ from nodegraph.context import Context
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.sockets import Handle
 from nodegraph.sockets.handles import Patch
-from nodes.models import module_of, pool_key, reading_model
+from nodes.models import gone, module_of, pool_key, reading_model, reading_unchanged
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,13 +82,8 @@ def _stamp(patch: Patch) -> str:
     try:
         status = Path(patch.path).stat()
     except OSError as error:
-        raise _changed(f"{patch.path} cannot be read any more: {error.strerror}") from error
+        raise gone(error, Path(patch.path)) from error
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
-
-
-def _changed(message: str) -> ProblemError:
-    hint = "run the workflow again once the model's files stay as they are"
-    return ProblemError(Problem(code="model_unreadable", message=message, hint=hint))
 
 
 def _realiser(patch: Patch) -> Realise:
@@ -128,26 +123,14 @@ def lora_file(patch: Patch, context: Context) -> LoraFile:
     path = Path(patch.path)
 
     def read() -> LoraFile:
-        _check_unchanged(patch, context)
-        lora = reading_model(lambda: read_lora(path, allow_pickle=context.allow_pickle))
-        _check_unchanged(patch, context)
-        return lora
+        return read_lora(path, allow_pickle=context.allow_pickle)
 
     return context.pool.get(
         f"lora/{patch.digest}/{_stamp(patch)}",
-        read,
+        lambda: reading_unchanged(path, patch.digest, lambda: context.digest(path), read),
         lambda lora: storage_pieces(lora.tensors),
         lambda: path.stat().st_size,
     )
-
-
-def _check_unchanged(patch: Patch, context: Context) -> None:
-    try:
-        same = context.digest(Path(patch.path)) == patch.digest
-    except OSError as error:
-        raise _changed(f"{patch.path} cannot be read any more: {error.strerror}") from error
-    if not same:
-        raise _changed(f"{patch.path} changed while it was in use")
 
 
 def _nothing() -> Change:

@@ -10,7 +10,6 @@ from nodegraph.node import Help, Range, Seed, node
 from nodegraph.sockets import Conditioning, Latent, Model, Sampler
 from nodes.foresight import sampling
 from nodes.guided import by_cfg, sample_guided, seeded_noise
-from nodes.guided import preview_map as preview_map
 from nodes.noise_levels import sigmas_of
 from nodes.sampler_names import SamplerName, SchedulerName
 

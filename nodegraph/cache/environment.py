@@ -2,6 +2,10 @@
 
 `auto` is resolved here as nodes resolve it, but without importing torch, which takes seconds: a run whose results are
 all known never imports it. Results made on a CPU are then not taken for those of a graphics card that came later.
+
+Which number format `auto` means may depend on how a model is stored: bfloat16 stays so where the device computes in it.
+What a model's file holds is part of a key anyway, so that here it is enough to tell `auto` on such a device from the
+formats that it chooses between.
 """
 
 from __future__ import annotations
@@ -23,13 +27,13 @@ HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")  # what torch goes by
 def environment_class(device: str, dtype: str, vae_dtype: str = "auto") -> bytes:
     """The class of environments that give the same numbers: minor versions, kind of device, number format.
 
-    `cuda:1` is `cuda`; `auto` is what it would be on this machine.
+    `cuda:1` is `cuda`; `auto` is what it would be on this machine, whatever the model.
     """
     kind = device.partition(":")[0]
     if kind == "auto":
         kind = automatic_device(_folder_of("torch"), os.environ)
     if dtype == "auto":
-        dtype = "fp16" if kind == "cuda" else "fp32"
+        dtype = {"cuda": "fp16 or bf16", "cpu": automatic_dtype(sys.platform)}.get(kind, "fp32")
     versions = [f"{name} {_minor_version(name)}" for name in PACKAGES]
     vae = [] if vae_dtype in ("auto", "fp32") else [f"vae {vae_dtype}"]
     return "; ".join([*versions, kind, dtype, *vae]).encode()
@@ -49,6 +53,19 @@ def automatic_device(torch: Path | None, variables: Mapping[str, str], root: Pat
     if not hidden and (("cuda" in built and _has_nvidia(root)) or ("hip" in built and (root / "dev/kfd").exists())):
         return "cuda"
     return "cpu"
+
+
+@cache
+def automatic_dtype(platform: str, root: Path = Path("/")) -> str:
+    """What `auto` may be on a CPU: `fp32`, and `fp32 or bf16` if that has instructions for bfloat16, or might have."""
+    if platform == "darwin":
+        return "fp32"  # torch looks for those of x86 alone
+    try:
+        with (root / "proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:  # long on large machines
+            flags = next((set(line.split()) for line in lines if line.startswith("flags")), set[str]())
+    except OSError:
+        return "fp32 or bf16"
+    return "fp32 or bf16" if flags & {"amx_tile", "avx512_bf16"} else "fp32"
 
 
 def _built_for(torch: Path) -> set[str]:

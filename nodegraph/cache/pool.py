@@ -93,6 +93,18 @@ class LivePool:
         """A view of the pool that keeps what is got through it until it is closed."""
         return Lease(self)
 
+    def drop_idle(self) -> int:
+        """Drop everything that is neither pinned nor loading; returns the bytes that this frees."""
+        with self._lock:
+            before = self._ledger.total
+            dropped = [entry for entry in self._entries.values() if not entry.pins]
+            for entry in dropped:
+                del self._entries[entry.key]
+                self._ledger.release(entry.pieces or ())
+            freed = before - self._ledger.total
+        dropped.clear()  # outside the lock, for freeing gigabytes takes time
+        return freed
+
     def clear(self) -> None:
         """Forget everything, and drop it: what is pinned or loading now as soon as it no longer is."""
         with self._lock:
@@ -224,6 +236,15 @@ class Lease:
     def lease(self) -> Lease:
         """Another lease of the same pool."""
         return Lease(self._pool)
+
+    @property
+    def used(self) -> int:
+        """Bytes of everything that is loaded in the pool."""
+        return self._pool.used
+
+    def drop_idle(self) -> int:
+        """Drop what neither this lease nor anybody else holds, as `LivePool.drop_idle` does."""
+        return self._pool.drop_idle()
 
     def close(self) -> None:
         """Let go of everything. Doing it twice is harmless."""

@@ -413,18 +413,18 @@ class _Run:
         if key is not None and not spec.light:
             self.in_flight[key] = []
         if spec.is_async:
-            task = self.loop.create_task(work_async(node, arguments, key, keep))
+            task = self.loop.create_task(work_async(node, arguments, key, keep, self.context.pool))
             self.running[i] = task
             task.add_done_callback(partial(self._on_done, i))
         elif spec.light:
             try:
-                worked = work(node, arguments, key, keep)
+                worked = work(node, arguments, key, keep, self.context.pool)
             except (Exception, Cancelled) as error:
                 self._fail(i, error)
             else:
                 self._finish(i, worked)
         else:
-            self.running[i] = future = self.engine.submit(partial(work, node, arguments, key, keep))
+            self.running[i] = future = self.engine.submit(partial(work, node, arguments, key, keep, self.context.pool))
             future.add_done_callback(lambda done: self._call_soon(self._on_done, i, done))
 
     def _checkpoints_for(self, i: int) -> Checkpoints | None:

@@ -10,6 +10,7 @@ from typing import cast
 
 from nodegraph.context import Roots
 from nodegraph.errors import Place, Problem, ProblemError, shorten
+from nodegraph.execution.memory import OutOfMemory, is_out_of_memory
 from nodegraph.graph.literals import ChoiceLists, check_literal
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.codecs import Undigestible, digest
@@ -73,10 +74,10 @@ def problem_of(node: GraphNode, error: BaseException) -> Problem:
         place = first.place if first.place != Place() else _input_place(node, first.input)
         return replace(first, node=node.id, place=place, message=f"'{node.id}' ({node.spec.name}): {first.message}")
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return Problem(
             code="out_of_memory",
-            message=f"'{node.id}' ({node.spec.name}) ran out of memory",
+            message=f"'{node.id}' ({node.spec.name}) ran out of memory{_estimate(error)}",
             place=node.entry.place,
             node=node.id,
             got=shorten(str(error), limit=200),
@@ -96,10 +97,17 @@ def _input_place(node: GraphNode, name: str | None) -> Place:
     return node.entry.places.get(name or "", node.entry.place)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+def _estimate(error: BaseException) -> str:
+    """What is known of how much memory it would have taken."""
+    if not isinstance(error, OutOfMemory) or error.asked is None:
+        return ""
+    models = f", beside {_size(error.models)} of models in use" if error.models else ""
+    return f": it asked for {_size(error.asked)} more{models}"
+
+
+def _size(count: int) -> str:
+    unit, name = next(((2**power, name) for power, name in ((30, "GiB"), (20, "MiB")) if count >= 2**power), (1, "B"))
+    return f"{count / unit:,.1f} {name}" if unit > 1 else f"{count} bytes"
 
 
 def traceback_of(error: BaseException) -> str:

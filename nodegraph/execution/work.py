@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nodegraph.cache.checkpoints import Checkpoints
 from nodegraph.cache.records import Record
-from nodegraph.context import CancelToken, Context
+from nodegraph.context import CancelToken, Context, ModelPool
 from nodegraph.execution import events
+from nodegraph.execution.memory import OutOfMemory, is_out_of_memory, letting_go, make_room
 from nodegraph.execution.outcome import output_digests, outputs_of
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.values import SavedFile
@@ -29,29 +30,63 @@ class Worked(NamedTuple):
     record: Record
 
 
-def work(node: GraphNode, arguments: dict[str, object], key: bytes | None, keep: Callable[[Worked], None]) -> Worked:
+def work(
+    node: GraphNode,
+    arguments: dict[str, object],
+    key: bytes | None,
+    keep: Callable[[Worked], None],
+    pool: ModelPool,
+) -> Worked:
     """Run a node's function where it is called, and digest and keep what it gives there too: large tensors take their
-    time."""
+    time.
+
+    When memory runs out, models in `pool` that nobody uses make room and the node is tried once more. If that is not
+    enough, OutOfMemory is raised, and what the node used is dropped from the pool too.
+    """
     began = time.perf_counter()
     try:
-        with _holding_models(node, arguments):
-            result = node.spec.function(**arguments)
+        with letting_go(pool), _holding_models(node, arguments):
+            result = _run(node, arguments, pool)
     except SystemExit as error:
         raise _left(error) from error
-    return _worked(node, result, key, time.perf_counter() - began, keep)
+    with letting_go(pool):
+        return _worked(node, result, key, time.perf_counter() - began, keep)
 
 
 async def work_async(
-    node: GraphNode, arguments: dict[str, object], key: bytes | None, keep: Callable[[Worked], None]
+    node: GraphNode,
+    arguments: dict[str, object],
+    key: bytes | None,
+    keep: Callable[[Worked], None],
+    pool: ModelPool,
 ) -> Worked:
-    """The same for an `async` node."""
+    """The same for an `async` node, which is not tried again: others may have been told already what it did."""
     began = time.perf_counter()
     try:
-        with _holding_models(node, arguments):
+        with letting_go(pool), _holding_models(node, arguments):
             result = await node.spec.function(**arguments)
     except SystemExit as error:  # it would end the event loop
         raise _left(error) from error
-    return _worked(node, result, key, time.perf_counter() - began, keep)
+    with letting_go(pool):
+        return _worked(node, result, key, time.perf_counter() - began, keep)
+
+
+def _run(node: GraphNode, arguments: dict[str, object], pool: ModelPool) -> object:
+    try:
+        return node.spec.function(**arguments)
+    except BaseException as error:
+        if not is_out_of_memory(error):
+            raise
+        # What has no outputs saves files, some of which may be there already.
+        if not node.spec.outputs or not pool.drop_idle():
+            raise OutOfMemory(error, pool.used) from error
+    make_room(pool)  # outside the handler, so that what the failed attempt held is free by now
+    try:
+        return node.spec.function(**arguments)
+    except BaseException as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(error, pool.used) from error
+        raise
 
 
 @contextmanager

@@ -27,7 +27,9 @@ from nodegraph.sockets.sweeps import AXES
 from nodegraph.workflow.limits import DEFAULT_LIMITS
 
 #: Outputs that stand for weights; changing what makes one means loading a model.
-MODEL_TYPES: Final = frozenset({"MODEL", "CLIP", "VAE", "CONTROL_NET", "CLIP_VISION", "STYLE_MODEL", "UPSCALE_MODEL"})
+MODEL_TYPES: Final = frozenset(
+    {"MODEL", "CLIP", "VAE", "CONTROL_NET", "CLIP_VISION", "STYLE_MODEL", "GLIGEN", "IPADAPTER", "UPSCALE_MODEL"}
+)
 
 Positions = tuple[int, ...]
 

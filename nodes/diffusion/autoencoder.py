@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nodes.diffusion.memory import is_out_of_memory
+
 Report = Callable[[int, int], None]
 """`report(done, total)`; it may raise to end the work."""
 
 #: Tile sizes in pixels that are tried one after the other when there is not enough memory.
 SPARING_TILES = (512, 256, 128, 64)
 SPARING_OVERLAP = 64
-#: How the libraries say that memory ran out, beside errors of a type of their own.
-NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
 
 
 class NonFinite(ArithmeticError):
@@ -195,13 +195,6 @@ def _by_tiles(
 
 
 # --- not enough memory
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is not enough memory, on a GPU or a CPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
 
 
 def within_memory(

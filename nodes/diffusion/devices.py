@@ -30,13 +30,33 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number format called `name`; `auto` is float16 on CUDA and float32 elsewhere.
+def pick_dtype(name: str, device: torch.device, stored: str = "") -> torch.dtype:
+    """The number format called `name`; `auto` is float16 on CUDA and float32 elsewhere, but bfloat16 for weights that
+    are stored so where the device computes in it.
 
-    float32 on a CPU, because few have native bfloat16, and emulating it is slower than float32. Raises ValueError.
+    Elsewhere it would be emulated, which is slower than float32, as float16 is on all CPUs. stored: the format of the
+    weights by safetensors' name. Raises ValueError.
     """
     if name == "auto":
+        if stored == "BF16" and computes_bf16(device):
+            return torch.bfloat16
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in DTYPES:
         raise ValueError(f"there is no number format called {name!r}; use auto, {', '.join(DTYPES)}")
     return DTYPES[name]
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """What users call a number format."""
+    return next(name for name, known in DTYPES.items() if known == dtype)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies matrices of bfloat16 by instructions of its own."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private to torch, so that they may go
+    return any(probe() for name in probes if (probe := getattr(torch.cpu, name, None)) is not None)

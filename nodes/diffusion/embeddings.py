@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nodes.diffusion.headers import UnreadableModel, is_pickle
+from nodes.diffusion.memory import is_out_of_memory
 from nodes.diffusion.weights import map_files
 
 SUFFIXES = (".safetensors", ".pt", ".bin")
@@ -31,6 +32,8 @@ def read_embedding(path: Path) -> tuple[Tensor, ...]:
     except UnreadableModel:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{path} is no textual inversion, or damaged ({type(error).__name__})") from error
     tables = [tensor[None] if tensor.ndim == 1 else tensor for tensor in tensors.values()]
     if not tables or any(t.ndim != 2 or len(t) > MAX_VECTORS or not t.is_floating_point() for t in tables):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -81,6 +81,8 @@ def read_header(path: Path) -> Header:
 def _checked(path: Path, data: dict[str, Any], room: int) -> Header:
     """A header whose tensors lie one after another and fill the file, as the format demands."""
     metadata = data.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        raise UnreadableModel(f"{path}: what its header says of __metadata__ makes no sense")
     spans: list[tuple[int, int]] = []
     tensors: dict[str, TensorInfo] = {}
     for name, entry in data.items():
@@ -103,7 +105,7 @@ def _checked(path: Path, data: dict[str, Any], room: int) -> Header:
     if reached != room:
         why = "is cut short" if reached > room else "has more bytes than its header tells of"
         raise UnreadableModel(f"{path} {why} ({room:,} bytes of weights instead of {reached:,})")
-    texts = {key: value for key, value in metadata.items() if isinstance(value, str)} if metadata else {}
+    texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
     return Header(MappingProxyType(tensors), MappingProxyType(texts))
 
 
@@ -116,6 +118,17 @@ def _not_safetensors(path: Path, start: bytes, why: str) -> UnreadableModel:
 def pickled(path: Path) -> PickledModel:
     """The error for a pickle that may not be read."""
     return PickledModel(f"{path} is a pickle, whatever its name; it may run code when read and is not used")
+
+
+def stored_format(headers: Iterable[Header], prefixes: Sequence[str] = ("",)) -> str:
+    """The number format, by safetensors' name, of most of the decimal numbers below some prefixes; "" for none."""
+    counts: dict[str, int] = {}
+    begins = tuple(prefixes)
+    for header in headers:
+        for name, info in header.tensors.items():
+            if name.startswith(begins) and "F" in info.dtype:
+                counts[info.dtype] = counts.get(info.dtype, 0) + math.prod(info.shape)
+    return max(counts, key=lambda dtype: counts[dtype], default="")
 
 
 def starts_like_pickle(start: bytes) -> bool:

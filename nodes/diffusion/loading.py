@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodes.diffusion.headers import UnreadableModel, is_pickle, read_header
+from nodes.diffusion.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -68,6 +69,8 @@ def load_module(
     except UnreadableModel:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{plan.place} cannot be loaded: {first_line(error)}") from error
     complain(plan.place, misfits.missing, "are missing")
     complain(plan.place, misfits.misshapen, "have another shape than the model's configuration says")
@@ -105,11 +108,14 @@ def unfilled(class_name: str, config: Mapping[str, Any]) -> Any:
     with IMPORTING:
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
         from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+        from diffusers.models.autoencoders.vae import DecoderTiny
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
         from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
     diffusers = {each.__name__: each for each in (AutoencoderKL, AutoencoderTiny, UNet2DConditionModel)}
     if class_name in diffusers:
         return diffusers[class_name].from_config(dict(config))
+    if class_name == "DecoderTiny":
+        return DecoderTiny(**config)
     # A configuration may name an implementation of attention that transformers would fetch, unless told another.
     made = CLIPTextConfig.from_dict(dict(config), attn_implementation="sdpa")
     return {"CLIPTextModel": CLIPTextModel, "CLIPTextModelWithProjection": CLIPTextModelWithProjection}[class_name](

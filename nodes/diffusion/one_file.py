@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nodes.diffusion.headers import UnreadableModel, read_header
 from nodes.diffusion.loading import IMPORTING, complain, first_line, quiet_libraries
+from nodes.diffusion.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +65,8 @@ def build(
     except UnreadableModel:
         raise
     except Exception as error:  # libraries raise what they like when a file is hostile
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{path} cannot be loaded: {first_line(error)}") from error
     complain(str(path), misfits.missing, "are missing")
     complain(str(path), misfits.misshapen, "have shapes that do not fit the others")
@@ -79,6 +82,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return map_files([path])
     except (SafetensorError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{path} cannot be read ({first_line(error)})") from error
 
 

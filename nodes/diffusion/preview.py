@@ -1,4 +1,4 @@
-"""Cheap previews: a linear map from latent channels to RGB instead of the VAE's decoder.
+"""Cheap previews: a linear map from latent channels to RGB, or a small network, instead of the VAE's decoder.
 
 Latents here are in sampling space, as a sampler's callback sees them (times the latent scale).
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.diffusion.noise import initial_noise
@@ -78,8 +78,25 @@ def preview_image(latent: Tensor, rgb: LatentRGB = SD15_PREVIEW, max_size: int =
     if latent.ndim == 4:
         latent = latent[0]
     pixels = latent.detach().to("cpu", torch.float32).movedim(0, -1) @ rgb.factors + rgb.bias
-    levels = ((pixels + 1) * 127.5).nan_to_num().clamp(0, 255).to(torch.uint8)
     height, width = latent.shape[-2:]
     scale = min(rgb.pixels_per_latent, max_size / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return Image.fromarray(levels.numpy()).resize(size, Image.Resampling.BILINEAR)
+    return _image(pixels).resize(size, Image.Resampling.BILINEAR)
+
+
+def decoded_preview(latent: Tensor, decoder: nn.Module, max_size: int = 512) -> Image.Image:
+    """The same by a small decoder, which gives [1, 3, 8 h, 8 w] of -1..1. A larger latent is shrunk before it."""
+    parameter = next(decoder.parameters())
+    one = (latent[:1] if latent.ndim == 4 else latent[None]).detach().to(parameter.device, parameter.dtype)
+    height, width = one.shape[-2:]
+    scale = max_size / PIXELS_PER_LATENT / max(height, width)
+    if scale < 1:
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        one = functional.interpolate(one, size=size, mode="bilinear", antialias=True)
+    with torch.no_grad():
+        return _image(decoder(one)[0].to("cpu", torch.float32).movedim(0, -1))
+
+
+def _image(pixels: Tensor) -> Image.Image:
+    """A picture of [H, W, 3] in -1..1; what lies outside is cut off."""
+    return Image.fromarray(((pixels + 1) * 127.5).nan_to_num().clamp(0, 255).to(torch.uint8).numpy())

@@ -33,6 +33,24 @@ def taesd_blueprint(encoder: Path, decoder: Path, scale: float) -> Blueprint:
     )
 
 
+def decoder_blueprint(decoder: Path) -> Blueprint:
+    """TAESD's decoder alone, for latents as samplers see them; it gives pictures of -1 … 1."""
+    config = {
+        "in_channels": 4,
+        "out_channels": 3,
+        "num_blocks": (3, 3, 3, 1),
+        "block_out_channels": (64, 64, 64, 64),
+        "upsampling_scaling_factor": 2,
+        "act_fn": "relu",
+        "upsample_fn": "nearest",
+    }
+
+    def select(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {_todays_name(f"1:{name}").removeprefix("decoder."): tensor for name, tensor in weights.items()}
+
+    return Blueprint(f"TAESD ({decoder.name})", "DecoderTiny", config, (decoder,), select)
+
+
 def _todays_name(name: str) -> str:
     file, _, layer = name.partition(":")
     number, _, rest = layer.partition(".")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nodes.diffusion.headers import UnreadableModel
 from nodes.diffusion.loading import first_line
+from nodes.diffusion.memory import is_out_of_memory
 from nodes.diffusion.upscale_networks import network_of, unwrapped
 from nodes.diffusion.weights import header_of, map_files
 
@@ -46,6 +47,8 @@ def load_upscaler(path: Path, device: torch.device, *, allow_pickle: bool = Fals
         weights = {name: tensor.clone() for name, tensor in mapped.items()}  # small, and the file may change
         found = network_of(weights)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{path} cannot be used to enlarge pictures: {first_line(error)}") from error
     if found is None:
         return _by_spandrel(path, weights, device)
@@ -65,6 +68,8 @@ def _by_spandrel(path: Path, weights: dict[str, Tensor], device: torch.device) -
     try:
         found: Any = ModelLoader(device).load_from_state_dict(unwrapped(weights))
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{path} holds no network that enlarges pictures ({first_line(error)})") from error
     if not isinstance(found, ImageModelDescriptor):
         raise UnreadableModel(f"{path} is a network for something other than enlarging pictures")
@@ -139,13 +144,6 @@ def tile_sizes(first: int = TILE) -> Iterator[int]:
         first //= 2
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether something failed for want of memory, which smaller tiles may help."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
 def upscale(
     picture: Tensor,
     upscaler: Upscaler,
@@ -169,7 +167,7 @@ def upscale(
                 layers = [upscale_tiled(one, call, upscaler.scale, tile=tile, turn=turn) for one in pictures.split(1)]
             return torch.cat(layers, dim=1) if upscaler.channels == 1 else layers[0]
         except (RuntimeError, MemoryError) as error:
-            if tile == sizes[-1] or not out_of_memory(error):
+            if tile == sizes[-1] or not is_out_of_memory(error):
                 raise
         if device.type == "cuda":
             torch.cuda.empty_cache()

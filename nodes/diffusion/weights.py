@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nodes.diffusion.headers import Header, TensorInfo, UnreadableModel, is_pickle, pickled, read_header
+from nodes.diffusion.memory import is_out_of_memory
 
 # What diffusers called the projections of a VAE's attention before its release 0.18, and what it calls them since.
 OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -85,6 +86,8 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
     try:
         data: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UnreadableModel(f"{file} holds more than weights, or is damaged: {type(error).__name__}") from error
     if isinstance(data, dict):
         data = next((data[name] for name in WRAPPERS if isinstance(data.get(name), dict)), data)

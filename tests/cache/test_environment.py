@@ -8,27 +8,49 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
 
-from nodegraph.cache.environment import automatic_device, environment_class
-from nodes.diffusion.devices import pick_device, pick_dtype
+from nodegraph.cache.environment import automatic_device, automatic_dtype, environment_class
+from nodes.diffusion.devices import DTYPES, dtype_name, pick_device, pick_dtype
 from tests.cli.support import environment
 
 
 def test_the_environment_is_versions_device_kind_and_dtype():
-    assert (
-        environment_class("cuda:0", "fp16") == environment_class("cuda:1", "fp16") == environment_class("cuda", "auto")
-    )
+    assert environment_class("cuda:0", "fp16") == environment_class("cuda:1", "fp16")
     assert environment_class("cuda:0", "fp16") != environment_class("cpu", "fp16")
-    assert environment_class("cpu", "fp16") != environment_class("cpu", "fp32") == environment_class("cpu", "auto")
+    assert environment_class("cpu", "fp16") != environment_class("cpu", "fp32")
     versions = [f"{name} {'.'.join(version(name).split('.')[:2])}" for name in ("torch", "diffusers", "transformers")]
-    assert environment_class("cpu", "auto").decode() == "; ".join([*versions, "cpu", "fp32"])
+    assert environment_class("cpu", "fp32").decode() == "; ".join([*versions, "cpu", "fp32"])
 
 
 def test_auto_is_what_torch_makes_of_it():
     device = pick_device("auto")
-    named = {torch.float16: "fp16", torch.float32: "fp32"}[pick_dtype("auto", device)]
-    assert environment_class("auto", "auto") == environment_class(device.type, named)
+    assert environment_class("auto", "auto") == environment_class(device.type, "auto")
+    made = {dtype_name(pick_dtype("auto", device, stored)) for stored in ("F32", "F16", "BF16")}
+    told = environment_class("auto", "auto").decode().rpartition("; ")[2]
+    assert made <= set(told.split(" or "))
+    for dtype in DTYPES:  # a format that was asked for by name is never taken for one that was chosen by the model's
+        assert (environment_class(device.type, dtype) == environment_class(device.type, "auto")) == (told == dtype)
+
+
+@pytest.mark.parametrize(
+    ("platform", "cpuinfo", "told"),
+    [
+        ("linux", "processor\t: 0\nflags\t\t: fpu sse2 avx2\nflags: fpu avx512_bf16\n", "fp32"),
+        ("linux", "processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16\n", "fp32 or bf16"),
+        ("linux", "processor\t: 0\nflags\t\t: fpu amx_tile\n", "fp32 or bf16"),
+        ("linux", "processor : 0\nFeatures : fp asimd bf16\n", "fp32"),
+        ("linux", None, "fp32 or bf16"),
+        ("win32", None, "fp32 or bf16"),
+        ("darwin", None, "fp32"),
+    ],
+)
+def test_what_auto_may_be_on_a_cpu_goes_by_its_instructions(
+    tmp_path: Path, platform: str, cpuinfo: str | None, told: str
+):
+    if cpuinfo is not None:
+        machine(tmp_path, "proc/cpuinfo")
+        (tmp_path / "proc/cpuinfo").write_text(cpuinfo)
+    assert automatic_dtype(platform, tmp_path) == told
 
 
 def test_torch_is_not_imported_to_find_out():

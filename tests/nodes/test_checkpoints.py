@@ -19,8 +19,9 @@ from nodegraph.context import Context
 from nodegraph.sockets import Model, Vae
 from nodes.checkpoints import CheckpointLoaderSimple, find_checkpoint, list_checkpoints
 from nodes.models import module_of, tokenizer_of
+from nodes.previews import preview_map
 from nodes.prompt import CLIPTextEncode
-from nodes.sampling import KSampler, preview_map
+from nodes.sampling import KSampler
 from tests.helpers import context_in, copy_of_tiny, problem
 from tests.nodes.conftest import Tiny
 

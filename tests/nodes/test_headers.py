@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ def test_a_files_tensors_and_notes(tmp_path: Path):
     assert header.shape("missing") == ()
 
 
+def zipped(path: Path, name: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, "out")
+
+
 HOSTILE = {
     "empty": lambda p: p.write_bytes(b""),
     "seven bytes": lambda p: p.write_bytes(b"1234567"),
@@ -58,6 +64,16 @@ HOSTILE = {
     "holes between tensors": lambda p: write(p, {"a": entry(0, 4), "b": entry(8, 12)}, bytes(12)),
     "cut short": lambda p: write(p, {"a": entry(0, 4000)}, bytes(10)),
     "more than it says": lambda p: write(p, {"a": entry(0, 4)}, bytes(10)),
+    "a number for notes": lambda p: write(p, {"__metadata__": 5, "a": entry(0, 4)}, bytes(4)),
+    "a list for notes": lambda p: write(p, {"__metadata__": ["x"], "a": entry(0, 4)}, bytes(4)),
+    "a format that is a list": lambda p: write(p, {"a": entry(0, 4, [1], ["F32"])}, bytes(4)),
+    "a side that is true": lambda p: write(p, {"a": entry(0, 4, [True])}, bytes(4)),
+    "offsets that are no numbers": lambda p: write(p, b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[NaN,4]}}'),
+    "three offsets": lambda p: write(p, {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}, bytes(4)),
+    "a side of 5000 digits": lambda p: write(
+        p, b'{"a":{"dtype":"F32","shape":[' + b"9" * 5000 + b'],"data_offsets":[0,4]}}'
+    ),
+    "a zip that leads out": lambda p: zipped(p, "../../evil"),
     "a text for an entry": lambda p: write(p, {"a": "F32"}, bytes(4)),
 }
 

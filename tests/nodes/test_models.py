@@ -54,7 +54,7 @@ def test_weights_that_changed_since_the_handle_was_made_are_not_loaded(folder: P
     assert module_of(handle, replace(context, pool=LivePool())) is not None
     changed(weights(folder, part))
     found = problem(lambda: module_of(handle, context))
-    assert found.code == "model_unreadable"
+    assert found.code == "model_changed"
     assert str(folder) in found.message and "changed" in found.message
     again = CheckpointLoaderSimple("mine", context)
     assert module_of(getattr(again, PARTS[part]), context) is not None
@@ -83,8 +83,8 @@ def test_a_tokenizer_that_changed_is_not_used(folder: Path):
     if not file.is_file():
         file = folder / "tokenizer" / "vocab.json"
     file.write_text(file.read_text() + " ")
-    assert problem(lambda: tokenizer_of(checkpoint.CLIP, context)).code == "model_unreadable"
-    assert problem(lambda: module_of(checkpoint.CLIP, context)).code == "model_unreadable"
+    assert problem(lambda: tokenizer_of(checkpoint.CLIP, context)).code == "model_changed"
+    assert problem(lambda: module_of(checkpoint.CLIP, context)).code == "model_changed"
 
 
 def test_a_model_in_memory_is_not_used_once_its_file_was_written_to(folder: Path):
@@ -93,7 +93,7 @@ def test_a_model_in_memory_is_not_used_once_its_file_was_written_to(folder: Path
     with weights(folder, "unet").open("r+b") as file:  # in place: the module in memory is mapped to it
         file.seek(-1, 2)
         file.write(b"\x3c")
-    assert problem(lambda: module_of(checkpoint.MODEL, context)).code == "model_unreadable"
+    assert problem(lambda: module_of(checkpoint.MODEL, context)).code == "model_changed"
 
 
 DOCUMENT = """
@@ -127,7 +127,7 @@ def test_a_model_that_changes_during_a_run_fails_the_node_and_is_not_taken_for_t
 
     first = run(folder, change)
     assert first.status == "failed"
-    assert [(each.code, each.node) for each in first.problems] == [("model_unreadable", "picture")]
+    assert [(each.code, each.node) for each in first.problems] == [("model_changed", "picture")]
     other = run(folder)
     assert other.status == "done"
     assert "picture" in other.executed

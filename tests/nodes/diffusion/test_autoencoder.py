@@ -11,6 +11,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from nodes.diffusion.autoencoder import (
     NonFinite,
@@ -19,12 +20,12 @@ from nodes.diffusion.autoencoder import (
     decode_tiled,
     encode,
     encode_tiled,
-    is_out_of_memory,
     latent_channels,
     span_weights,
     tile_spans,
     within_memory,
 )
+from nodes.diffusion.memory import is_out_of_memory
 
 
 def kl(blocks: int = 4, channels: int = 4) -> Any:
@@ -178,6 +179,9 @@ def test_inputs_are_only_read() -> None:
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: Error code 12"), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 5.05 GB)"), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (SafetensorError("Error while mapping: Cannot allocate memory (os error 12)"), True),
+        (OSError(2, "No such file"), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("not enough memory"), False),
     ],
