@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from nodes.diffusion.conditions import Condition
+    from nodes.diffusion.control import ControlRunner
     from nodes.diffusion.control_residuals import Residuals
     from nodes.diffusion.guidance import Denoise, Guidance, GuidedModel
     from nodes.diffusion.samplers import Step
     from nodes.diffusion.sigmas import ModelSigmas
-    from nodes.diffusion.unet_inputs import BoxRunner, ControlRunner, Scene
+    from nodes.diffusion.unet_inputs import BoxRunner, Scene
 
 T = TypeVar("T")
 

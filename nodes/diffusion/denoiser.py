@@ -6,16 +6,15 @@ regions, the guidance scale) is `guidance`'s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from nodes.diffusion.control import add_residuals
 from nodes.diffusion.guidance import Denoise
 from nodes.diffusion.sigmas import ModelSigmas
-from nodes.diffusion.unet_inputs import Extra, Misfit
+from nodes.diffusion.unet_inputs import Extra
 
 Prediction = Literal["epsilon", "v_prediction", "sample", "lcm", "img_to_img", "edm"]
 """What the network was trained to give, by the names of diffusers' configs where these have one.
@@ -92,24 +91,15 @@ def steering(extra: Extra, x_in: Tensor, sigma: float, timestep: Tensor, context
 
     Raises Misfit for networks that were made for different families of models.
     """
-    given = [
+    added = add_residuals(
         control.residuals(x_in, sigma, timestep, context, extra.added, area=extra.area) for control in extra.controls
-    ]
-    active = [residuals for residuals in given if residuals is not None]
-    down = _summed([residuals.down for residuals in active])
-    mids = _summed([(residuals.mid,) for residuals in active if residuals.mid is not None])
-    intrablock = _summed([residuals.intrablock for residuals in active])
+    )
+    if added is None:
+        return {}
     arguments: dict[str, Any] = {}
-    if down:  # a UNet takes both or none of the two
-        arguments["down_block_additional_residuals"] = down
-        arguments["mid_block_additional_residual"] = mids[0] if mids else x_in.new_zeros(())
-    if intrablock:
-        arguments["down_intrablock_additional_residuals"] = list(intrablock)  # which it empties
+    if added.down:  # a UNet takes both or none of the two
+        arguments["down_block_additional_residuals"] = added.down
+        arguments["mid_block_additional_residual"] = x_in.new_zeros(()) if added.mid is None else added.mid
+    if added.intrablock:
+        arguments["down_intrablock_additional_residuals"] = list(added.intrablock)  # which it empties
     return arguments
-
-
-def _summed(features: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
-    there = [tensors for tensors in features if tensors]
-    if len({len(tensors) for tensors in there}) > 1:
-        raise Misfit("the networks that steer were made for different families of models")
-    return tuple(reduce(torch.add, tensors) for tensors in zip(*there, strict=True))

@@ -56,24 +56,46 @@ def load_module(
     written to as long as the module lives (see `files_stamp`). Every weight comes from the files: raises
     UnreadableModel when one is missing or has another shape.
     """
-    from nodes.diffusion.weights import build_hollow, fill, map_files
+    from nodes.diffusion.weights import map_files
 
     def mapped() -> Weights:
         return plan.select(map_files(plan.files, allow_pickle=allow_pickle, apart=plan.apart))
 
+    def read() -> Weights:
+        return mapped() if rounding is None else _rounded(mapped, plan.files, rounding, device, dtype)
+
+    return assemble(plan.place, lambda: unfilled(plan.class_name, plan.config), read, device, dtype)
+
+
+def assemble(
+    place: str,
+    make: Callable[[], nn.Module],
+    read: Callable[[], Mapping[str, Tensor]],
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    misshapen: str = "have another shape than the model's configuration says",
+) -> nn.Module:
+    """The module that `make` makes with the weights that `read` gives, under its own names, in evaluation mode.
+
+    place, misshapen: what messages call it, and say of weights of a wrong shape. Every weight comes from `read`: raises
+    UnreadableModel when one is missing or has another shape. On the CPU, weights that are stored as `dtype` stay in
+    their file, mapped into memory.
+    """
+    from nodes.diffusion.weights import build_hollow, fill
+
     quiet_libraries()
     try:
-        module = build_hollow(lambda: unfilled(plan.class_name, plan.config))
-        weights = mapped() if rounding is None else _rounded(mapped, plan.files, rounding, device, dtype)
-        misfits = fill(module, weights, device, dtype)
+        module = build_hollow(make)
+        misfits = fill(module, read(), device, dtype)
     except UnreadableModel:
         raise
-    except Exception as error:
+    except Exception as error:  # libraries raise what they like when a file is hostile
         if is_out_of_memory(error):
             raise
-        raise UnreadableModel(f"{plan.place} cannot be loaded: {first_line(error)}") from error
-    complain(plan.place, misfits.missing, "are missing")
-    complain(plan.place, misfits.misshapen, "have another shape than the model's configuration says")
+        raise UnreadableModel(f"{place} cannot be loaded: {first_line(error)}") from error
+    complain(place, misfits.missing, "are missing")
+    complain(place, misfits.misshapen, misshapen)
     return module.eval().requires_grad_(False)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodes.diffusion.headers import UnreadableModel, read_header
-from nodes.diffusion.loading import IMPORTING, complain, first_line, quiet_libraries
+from nodes.diffusion.loading import IMPORTING, assemble, first_line
 from nodes.diffusion.memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -52,25 +52,14 @@ def build(
 ) -> nn.Module:
     """The module that `make` makes with the weights that `read` gives, under its own names, in evaluation mode.
 
-    Every weight comes from the file: raises UnreadableModel when one is missing or has another shape. On the CPU,
-    weights that are stored as `dtype` stay in the file, mapped into memory.
+    As `assemble`, for a `make` that may import libraries for the first time.
     """
-    from nodes.diffusion.weights import build_hollow, fill
 
-    quiet_libraries()
-    try:
-        with IMPORTING:  # by `make`, for the first time perhaps
-            module = build_hollow(make)
-        misfits = fill(module, read(), device, dtype)
-    except UnreadableModel:
-        raise
-    except Exception as error:  # libraries raise what they like when a file is hostile
-        if is_out_of_memory(error):
-            raise
-        raise UnreadableModel(f"{path} cannot be loaded: {first_line(error)}") from error
-    complain(str(path), misfits.missing, "are missing")
-    complain(str(path), misfits.misshapen, "have shapes that do not fit the others")
-    return module.eval().requires_grad_(False)
+    def made() -> nn.Module:
+        with IMPORTING:
+            return make()
+
+    return assemble(str(path), made, read, device, dtype, misshapen="have shapes that do not fit the others")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.diffusion.conditions import Area, Condition
-from nodes.diffusion.control_residuals import Residuals
+from nodes.diffusion.control import ControlRunner, WrongModel
 from nodes.diffusion.image_conditions import Statistics, encoded_pictures, noised_picture
 from nodes.diffusion.ip_adapter import ImageTokens
 from nodes.diffusion.regions import window
@@ -29,27 +29,8 @@ MOST_NOISY = 350
 """The step of the most noise on small pictures that models which enlarge them were trained with."""
 
 
-class Misfit(ValueError):
-    """Networks that were made for models of different families; the message says which."""
-
-
-class ControlRunner(Protocol):
-    """A network that steers a UNet, ready to run.
-
-    x_in: [B, C, h, w], the latents as the UNet takes them, for the entries of one batch. area: which part of the whole
-    latent they are, None for all of it. Gives None at noise levels where it is not active.
-    """
-
-    def residuals(
-        self,
-        x_in: Tensor,
-        sigma: float,
-        timestep: Tensor,
-        context: Tensor,
-        added: Mapping[str, Tensor] | None = None,
-        *,
-        area: Area | None = None,
-    ) -> Residuals | None: ...
+#: Networks that were made for models of different families; the message says which.
+Misfit = WrongModel
 
 
 class BoxRunner(Protocol):

@@ -18,8 +18,9 @@ from nodegraph.execution.memory import bytes_asked_for, is_out_of_memory
 from nodegraph.execution.result import RunResult
 from nodegraph.execution.session import Session
 from nodegraph.execution.settings import Settings
-from nodegraph.node import node
-from nodegraph.sockets import Saved
+from nodegraph.node import node, spec_of
+from nodegraph.registry import load_registry
+from nodegraph.sockets import Latent, Saved
 from nodegraph.workflow.read import load_text
 from tests.toys import entry, graph_of, run
 
@@ -158,11 +159,11 @@ def test_errors_of_another_kind_are_told_apart():
 
 DOCUMENT = """
 nodegraph: 1
-params: {batch: 1, size: 64}
+params: {cells: 64}
 nodes:
   model: {uses: CheckpointLoaderSimple, with: {ckpt_name: tiny}}
   positive: {uses: CLIPTextEncode, with: {clip: $model.clip, text: a star}}
-  canvas: {uses: EmptyLatentImage, with: {width: $size, height: $size, batch_size: $batch}}
+  canvas: {uses: Canvas, with: {cells: $cells}}
   latent:
     uses: KSampler
     with: {model: $model.model, positive: $positive, negative: $positive, latent_image: $canvas, steps: 1}
@@ -170,18 +171,24 @@ nodes:
 """
 
 
+@node(category="toys")
+def Canvas(cells: int) -> Latent:
+    """An empty latent of eight rows."""
+    return {"samples": torch.zeros(1, 4, 8, cells // 8)}
+
+
 def test_a_run_too_large_for_the_machine_leaves_the_session_fit_for_the_next(tmp_path: Path):
     workflow = load_text(DOCUMENT, file="w.yaml").workflow
     assert workflow is not None
     settings = Settings(output=tmp_path / "output", cache_dir=tmp_path / "cache", device="cpu", free_space=0)
-    with Session(settings) as session:
+    with Session(settings, registry=load_registry().with_specs([spec_of(Canvas)])) as session:
         assert session.run(workflow).status == "done"
         assert session.pool.used > 0
-        failed = session.run(workflow, {"batch": 4096, "size": 16384})  # 256 TiB of zeros, which no machine maps
+        failed = session.run(workflow, {"cells": 1 << 44})  # 256 TiB, more than programs can address
         assert [(each.code, each.node) for each in failed.problems] == [("out_of_memory", "canvas")]
-        assert "GiB more" in failed.problems[0].message
+        assert "262,144.0 GiB more" in failed.problems[0].message
         assert failed.skipped == ("latent", "save")
         assert session.pool.used == 0
-        again = session.run(workflow, {"size": 72})
+        again = session.run(workflow, {"cells": 72})
         assert again.status == "done"
         assert "latent" in again.executed

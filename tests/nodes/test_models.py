@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nodegraph.cache.pool import LivePool
 from nodegraph.context import Context
@@ -17,6 +18,7 @@ from nodegraph.execution.settings import Settings
 from nodegraph.sockets import Handle
 from nodegraph.workflow.read import load_text
 from nodes.checkpoints import Checkpoint, CheckpointLoaderSimple
+from nodes.diffusion.loading import assemble
 from nodes.models import module_of, tokenizer_of
 from tests.helpers import context_in, copy_of_tiny, problem
 
@@ -94,6 +96,19 @@ def test_a_model_in_memory_is_not_used_once_its_file_was_written_to(folder: Path
         file.seek(-1, 2)
         file.write(b"\x3c")
     assert problem(lambda: module_of(checkpoint.MODEL, context)).code == "model_changed"
+
+
+SHORT = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), SHORT, torch.OutOfMemoryError("CUDA out of memory.")])
+def test_a_want_of_memory_is_not_taken_for_a_damaged_file(error: Exception):
+    def read() -> dict[str, torch.Tensor]:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        assemble("a model", lambda: torch.nn.Linear(1, 1), read, torch.device("cpu"), torch.float32)
+    assert caught.value is error
 
 
 DOCUMENT = """
