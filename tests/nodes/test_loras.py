@@ -248,7 +248,7 @@ def test_a_lora_that_changed_after_it_was_loaded_is_not_used(tiny: Tiny):
     path.write_bytes(data)
     assert problem(lambda: module_of(model, tiny.context)).code == "model_changed"
     path.unlink()
-    assert problem(lambda: module_of(model, tiny.context)).code == "model_changed"
+    assert problem(lambda: module_of(model, tiny.context)).code == "model_unreadable"
 
 
 def test_a_patch_of_a_kind_that_nobody_knows_is_a_problem(tiny: Tiny):
