@@ -202,7 +202,7 @@ def test_a_merge_notices_that_the_other_models_file_changed(tmp_path: Path):
     data[-1] ^= 1
     file.with_suffix(".new").write_bytes(data)
     file.with_suffix(".new").replace(file)
-    assert problem(lambda: module_of(merged, context)).code == "model_unreadable"
+    assert problem(lambda: module_of(merged, context)).code == "model_changed"
 
 
 def halves(_: str) -> tuple[float, float]:
