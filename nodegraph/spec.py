@@ -16,11 +16,12 @@ from nodegraph.sockets.types import SocketType
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bounds of a number, both included; `step` is the step of the widget, not a rule for values."""
+    """Bounds of a number, both included; `step` is the step of the widget, not a rule for values, but `multiple` is."""
 
     min: float
     max: float
     step: float | None = None
+    multiple: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from nodes.saving import file_name, saved_file, saving
 if TYPE_CHECKING:
     from torch import Tensor
 
-Width = Annotated[int, Range(16, 16384, step=8)]
+Width = Annotated[int, Range(16, 16384, step=8, multiple=8)]
 ResizedWidth = Annotated[int, Range(0, 16384, step=8)]
 Offset = Annotated[int, Range(0, 16384, step=8)]
 LatentUpscaleMethod = Literal["nearest-exact", "bilinear", "area", "bicubic", "bislerp"]
@@ -26,7 +26,7 @@ SUFFIX = ".latent"
 
 @node(category="latent", display_name="Empty Latent Image", foresee=latents())
 def EmptyLatentImage(width: Width = 512, height: Width = 512, batch_size: Annotated[int, Range(1, 4096)] = 1) -> Latent:
-    """A blank latent to begin a picture from; width and height are in pixels, rounded down to multiples of 8."""
+    """A blank latent to begin a picture from; width and height are in pixels, multiples of 8."""
     import torch
 
     return {"samples": torch.zeros(batch_size, 4, height // 8, width // 8)}

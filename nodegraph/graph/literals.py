@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from nodegraph.context import Roots
 from nodegraph.errors import Problem, did_you_mean, listing, shorten
-from nodegraph.node import Choices, InputSpec
+from nodegraph.node import Choices, InputSpec, Range
 
 KIND_NAMES: Mapping[type, str] = {
     bool: "true or false",
@@ -69,8 +69,10 @@ def _float(spec: InputSpec, value: int) -> tuple[object, Problem | None]:
 
 def _check_range(spec: InputSpec, value: int | float) -> Problem | None:
     bounds = spec.range
-    if bounds is None or bounds.min <= value <= bounds.max:
+    if bounds is None:
         return None
+    if bounds.min <= value <= bounds.max:
+        return None if bounds.multiple == 1 or value % bounds.multiple == 0 else _not_a_multiple(spec, value, bounds)
     expected = f"{_number(bounds.min)} … {_number(bounds.max)}"
     near = _number(bounds.min if value < bounds.min else bounds.max)
     return Problem(
@@ -80,6 +82,19 @@ def _check_range(spec: InputSpec, value: int | float) -> Problem | None:
         got=shorten(value),
         expected=expected,
         hint=f"the nearest allowed value is {near}",
+    )
+
+
+def _not_a_multiple(spec: InputSpec, value: int | float, bounds: Range) -> Problem:
+    below = int(value // bounds.multiple) * bounds.multiple
+    near = [str(each) for each in (below, below + bounds.multiple) if bounds.min <= each <= bounds.max]
+    return Problem(
+        code="out_of_range",
+        message=f"input '{spec.name}' must be a multiple of {bounds.multiple}, got {shorten(value)}",
+        input=spec.name,
+        got=shorten(value),
+        expected=f"a multiple of {bounds.multiple}",
+        hint=f"the nearest are {' and '.join(near)}",
     )
 
 

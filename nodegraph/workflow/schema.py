@@ -219,6 +219,8 @@ def literal_schemas(type_name: str, given: InputSpec) -> list[Schema]:
     if given.range is not None:
         pairs = (("minimum", given.range.min), ("maximum", given.range.max))
         bounds = {key: bound for key, bound in pairs if math.isfinite(bound)}
+        if given.range.multiple > 1:
+            bounds["multipleOf"] = given.range.multiple
     match type_name:
         case "INT":
             drawn: list[Schema] = [{"const": "random"}] if given.control else []

@@ -69,7 +69,7 @@ def test_samplers_show_what_the_decoder_draws_once_a_step(context: Context):
     last = same["samples"] * 0.18215  # the last step's denoised latent is the result
     with torch.no_grad():
         picture = (decoder(last)[0].movedim(0, -1).clamp(-1, 1) + 1) * 127.5
-    assert np.abs(pixels(shown[-1]) - picture.numpy()).max() <= 1
+    assert np.abs(pixels(shown[-1]) - picture.numpy()).max() < 1.01  # cut off to whole numbers
 
 
 def test_nothing_is_loaded_when_nobody_looks(context: Context):
