@@ -1,7 +1,7 @@
 """What a checkpoint costs a new process: seconds and memory of loading its recipe, its networks, and a first picture.
 
 `python -m benchmarks.fresh FILE SIDE` prints JSON; `benchmarks.checkpoint` starts it, since a process tells only the
-most memory that it ever had. The file's digest must have been computed before: it is read from the standard input.
+most memory that it ever had. SIDE is the latent's; what is known of the file's digest comes by the standard input.
 """
 
 from __future__ import annotations
