@@ -29,7 +29,14 @@ DIFFERENCE = "difference"
 SHUFFLE = "shuffle"
 
 find_control_net = file_in(*FOLDERS)
-FORESEEN = of_kind("control_net_name", find_control_net, ("controlnet", "t2i_adapter"), "a ControlNet", "CONTROL_NET")
+FORESEEN = of_kind(
+    "control_net_name",
+    find_control_net,
+    ("controlnet", "t2i_adapter"),
+    "a ControlNet",
+    "CONTROL_NET",
+    pickles=False,
+)
 ControlNetName = Annotated[
     str,
     Choices(files_in(*FOLDERS), find_control_net, kind="ControlNet", folder="controlnet"),

@@ -36,19 +36,21 @@ def unreadable(name: str, message: str, hint: str | None = None) -> Problem:
     return Problem("model_unreadable", message, input=name, hint=hint or "check the file, or choose another one")
 
 
-def look_at(sight: Sight, name: str, find: Find | None) -> tuple[Path, Header, Recognised] | Problem | None:
+def look_at(
+    sight: Sight, name: str, find: Find | None, *, pickles: bool = True
+) -> tuple[Path, Header, Recognised] | Problem | None:
     """The file that an input names, and what it is; a problem with it; None if nothing can be known of it yet, as of
-    a pickle that may be read."""
+    a pickle that may be read. pickles: whether the node reads any where they are allowed."""
     given = sight.values.get(name)
     path = find(given, sight.roots) if isinstance(given, str) and find is not None else None
     if path is None or not path.is_file():
         return None
     try:
-        if sight.roots.allow_pickle and is_pickle(path):
+        if pickles and sight.roots.allow_pickle and is_pickle(path):
             return None
         header = read_header(path)
     except PickledModel as error:
-        return unreadable(name, str(error), PICKLE_HINT)
+        return unreadable(name, str(error), PICKLE_HINT if pickles else None)
     except UnreadableModel as error:
         return unreadable(name, str(error))
     except OSError:
@@ -56,12 +58,21 @@ def look_at(sight: Sight, name: str, find: Find | None) -> tuple[Path, Header, R
     return path, header, recognise(header)
 
 
-def of_kind(name: str, find: Find | None, kinds: Sequence[str], wanted: str, output: str, **more: object) -> Foresee:
+def of_kind(
+    name: str,
+    find: Find | None,
+    kinds: Sequence[str],
+    wanted: str,
+    output: str,
+    *,
+    pickles: bool = True,
+    **more: object,
+) -> Foresee:
     """A look ahead for loaders of one file: it must be of one of `kinds`; the output tells its family and width, and
     `more`."""
 
     def foresee(sight: Sight) -> Foreseen:
-        found = look_at(sight, name, find)
+        found = look_at(sight, name, find, pickles=pickles)
         if found is None:
             return Foreseen()
         if isinstance(found, Problem):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodes.diffusion.headers import UnreadableModel, read_header
+from nodes.diffusion.headers import PickledModel, UnreadableModel, read_header
 from nodes.diffusion.loading import IMPORTING, assemble, first_line
 from nodes.diffusion.memory import is_out_of_memory
 
@@ -20,8 +20,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of all weights of a safetensors file, from its header alone. Raises UnreadableModel."""
-    return {name: info.shape for name, info in read_header(path).tensors.items()}
+    """The shapes of all weights of a safetensors file, from its header alone. Raises UnreadableModel.
+
+    Pickles are never read here, whatever is allowed elsewhere: the error for one does not say that they could be.
+    """
+    try:
+        return {name: info.shape for name, info in read_header(path).tensors.items()}
+    except PickledModel as error:
+        raise UnreadableModel(str(error)) from error
 
 
 def count(shapes: Shapes, prefix: str) -> int:

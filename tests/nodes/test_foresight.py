@@ -192,6 +192,18 @@ def test_a_textual_inversion_that_is_not_there_is_a_warning(tmp_path: Path, name
     assert found.hint == hint
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_reads_no_pickles_does_not_offer_to(tmp_path: Path, allowed: bool):
+    path = tmp_path / "models/controlnet/net.safetensors"
+    path.parent.mkdir(parents=True)
+    torch.save({"a": torch.zeros(1)}, path)
+    text = "nodegraph: 1\nnodes:\n  m: {uses: ControlNetLoader, with: {control_net_name: net.safetensors}}\n"
+    workflow = load_text(text).workflow
+    assert workflow is not None
+    (found,) = check(workflow, REGISTRY, roots=Roots(models=(tmp_path / "models",), allow_pickle=allowed)).errors
+    assert "pickle" in found.message and "--allow-pickle" not in (found.hint or "")
+
+
 def test_looking_ahead_imports_nothing_heavy(roots: Roots):
     import subprocess
     import sys
