@@ -7,7 +7,7 @@ call (a unit test, a script) gets `NO_CONTEXT`, in which progress goes nowhere a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,6 +217,26 @@ class NoCheckpoint:
         return
 
 
+class GraphView(Protocol):
+    """The graph of a run as nodes may look at it, also with the nodes that other nodes have added so far."""
+
+    def node(self, id: str) -> Mapping[str, object] | None:
+        """A node as in ComfyUI's API format: class_type, inputs (links are [id, output number]); None if not there."""
+        ...
+
+    def ids(self) -> Collection[str]:
+        """The ids of all nodes."""
+        ...
+
+    def parent(self, id: str) -> str | None:
+        """The node that added this one, None for a node of the workflow."""
+        ...
+
+    def display(self, id: str) -> str:
+        """The node of the workflow that this one is shown as."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """What a picture says of its origin: the workflow text, the API-format prompt, and the run's facts."""
@@ -238,6 +258,7 @@ class Context:
     pool: ModelPool = field(default_factory=NoPool)
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     provenance: Provenance = Provenance()
+    graph: GraphView | None = None
     digest_file: Callable[[Path], str] | None = None
     previews: bool = True
     token: CancelToken | None = None

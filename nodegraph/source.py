@@ -6,23 +6,32 @@ import ast
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Callable
 from types import CodeType
+from typing import Any, cast
 
 
-def source_digest(function: Callable[..., object]) -> str:
-    """Hex digest of a function's code.
+def source_digest(function: object) -> str:
+    """Hex digest of the code of a function or class.
 
     The syntax tree is hashed, without docstrings; where there is no source (a REPL), the compiled code is.
     """
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cast(Any, function))))
     except (OSError, TypeError, SyntaxError):
-        return hashlib.sha256(repr(_compiled(function.__code__)).encode()).hexdigest()
+        return hashlib.sha256(repr(_all_compiled(function)).encode()).hexdigest()
     for part in ast.walk(tree):
         if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             _drop_docstring(part)
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _all_compiled(function: object) -> object:
+    """What the compiled code of a function, or of all functions of a class, says."""
+    if isinstance(function, type):
+        members = sorted(vars(function).items())
+        return [(name, _all_compiled(getattr(member, "__func__", member))) for name, member in members]
+    code = getattr(function, "__code__", None)
+    return _compiled(code) if isinstance(code, CodeType) else repr(type(function))
 
 
 def _compiled(code: CodeType) -> tuple[object, ...]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from nodegraph.context import Roots
 from nodegraph.errors import Problem
-from nodegraph.sockets.types import SocketType
+from nodegraph.sockets.types import ANY, SocketType
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,10 @@ Foresee = Callable[[Sight], Foreseen]
 class InputSpec:
     """One input of a node type.
 
-    collects: the input takes the outputs of all cells of a sweep at once, as a tuple of values of its type.
+    collects: the input takes the outputs of all cells of a sweep at once, as a tuple of values of its type. lazy: what
+    arrives is computed only if the node asks for it. raw: a link arrives as itself, `[node, output]`, and not as its
+    value. takes_list: of several items that arrive all are taken at once, as a list. options: what else editors are
+    told of it, in ComfyUI's words.
     """
 
     name: str
@@ -117,25 +120,58 @@ class InputSpec:
     help: str = ""
     collects: bool = False
     mentions: Mentions | None = None
+    lazy: bool = False
+    raw: bool = False
+    takes_list: bool = False
+    options: Mapping[str, object] = field(default_factory=lambda: types.MappingProxyType({}), compare=False)
 
     @property
     def is_widget(self) -> bool:
         """Whether the input is usually given as a value and not by a link."""
-        return any(name in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO") for name in self.type.names)
+        primitive = any(name in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO") for name in self.type.names)
+        return primitive and not self.options.get("forceInput")
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One output of a node type."""
+    """One output of a node type. is_list: it gives several items, for each of which what follows runs."""
 
     name: str
     type: SocketType
     help: str = ""
+    is_list: bool = False
+
+
+#: What a fingerprint says of a node's inputs: (values; None for links, the node's id) → a value that enters the key.
+Fingerprint = Callable[[Mapping[str, object], str], object]
+#: What a node needs besides what it has: (values; None for lazy inputs that were not computed) → their names.
+Ask = Callable[[Mapping[str, object]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A node type's own check of its inputs, before anything runs.
+
+    function: (values that are written, types of those that arrive by links) → True, or what is wrong; may be `async`.
+    inputs: those whose bounds and choices it checks instead of nodegraph, None for all. types: it checks the types of
+    links, too.
+    """
+
+    function: Callable[[Mapping[str, object], Mapping[str, str]], object]
+    inputs: frozenset[str] | None = frozenset()
+    types: bool = False
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """All that is known of a node type without running it."""
+    """All that is known of a node type without running it.
+
+    fingerprint: gives a value that enters the key (NaN: the node is always to run); it may be `async`, as may `ask`,
+    which says which lazy inputs are needed, for nodes that do not ask by themselves. open: inputs that are not declared
+    are passed on as keyword arguments. takes_lists: all inputs arrive as lists. keyed_by: what else the result depends
+    on: the node's `id`, or the `shape` of all that it is computed from. source: what is digested as the node's code
+    instead of its function.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -156,6 +192,13 @@ class NodeSpec:
     several: bool = False
     foresee: Foresee | None = field(default=None, compare=False)
     pack: str = field(default="", compare=False)
+    fingerprint: Fingerprint | None = field(default=None, compare=False)
+    ask: Ask | None = field(default=None, compare=False)
+    validation: Validation | None = field(default=None, compare=False)
+    open: bool = False
+    takes_lists: bool = False
+    keyed_by: frozenset[Literal["id", "shape"]] = frozenset()
+    source: object = field(default=None, compare=False)
 
     @cached_property
     def inputs_by_name(self) -> Mapping[str, InputSpec]:
@@ -179,6 +222,21 @@ class NodeSpec:
     def collecting(self) -> frozenset[str]:
         """Inputs that take all cells of a sweep at once."""
         return frozenset(s.name for s in self.inputs if s.collects)
+
+    @cached_property
+    def lazy_inputs(self) -> frozenset[str]:
+        """Inputs that are computed only if the node asks for them."""
+        return frozenset(s.name for s in self.inputs if s.lazy)
+
+    @cached_property
+    def raw_inputs(self) -> frozenset[str]:
+        """Inputs where links arrive as themselves."""
+        return frozenset(s.name for s in self.inputs if s.raw)
+
+    def input(self, name: str) -> InputSpec | None:
+        """What is known of an input; one that is not declared takes anything where the node takes it at all."""
+        found = self.inputs_by_name.get(name)
+        return InputSpec(name, SocketType((ANY,)), required=False) if found is None and self.open else found
 
     @cached_property
     def bounded_inputs(self) -> frozenset[str]:
@@ -212,4 +270,4 @@ class NodeSpec:
         """Digest of the function's code; comments, docstring and layout do not count."""
         from nodegraph.source import source_digest
 
-        return source_digest(self.function)
+        return source_digest(self.function if self.source is None else self.source)

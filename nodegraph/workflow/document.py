@@ -16,6 +16,8 @@ from nodegraph.errors import Place, Problem
 Scalar = str | int | float | bool | None
 CachePolicy = Literal["auto", "memory", "off", "refresh"]
 """auto: reuse results and keep them. memory: never on disk. off: run every time. refresh: run now and keep the new."""
+Mode = Literal["run", "muted", "bypassed"]
+"""run: as ever. muted: it does not run, nor does what needs it. bypassed: outputs are inputs of their type."""
 ParamType = Literal["STRING", "INT", "FLOAT", "BOOLEAN", "ANY"]
 
 EMPTY: Mapping[str, object] = MappingProxyType({})
@@ -115,11 +117,23 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A model file that a workflow says it needs: its name, its folder of models, and where it can be had."""
+
+    name: str
+    folder: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeEntry:
     """One entry below `nodes:`. `places` has the place of each input's value; `key_places` that of its name.
 
     What could not be read was reported by the reader and must not be reported again: `uses` is then empty,
     and an input whose value was unreadable is in `key_places` but not in `inputs`.
+
+    `when` decides whether the node runs (None: it says nothing). `pack` is where its type comes from, `wanted` the
+    model files it needs, as far as a file of another program says so; neither matters to a result.
     """
 
     id: str
@@ -133,6 +147,30 @@ class NodeEntry:
     places: Mapping[str, Place] = field(default_factory=lambda: MappingProxyType({}))
     key_places: Mapping[str, Place] = field(default_factory=lambda: MappingProxyType({}))
     sweep: Sweep | None = None
+    mode: Mode = "run"
+    when: Value = None
+    when_place: Place = Place()
+    pack: str | None = None
+    wanted: tuple[Wanted, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text on the canvas that belongs to no node: `at` is its left upper corner, `size` its width and height."""
+
+    text: str
+    title: str = ""
+    at: tuple[float, float] = (0, 0)
+    size: tuple[float, float] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A titled frame on the canvas: left, top, width and height."""
+
+    title: str
+    bounds: tuple[float, float, float, float]
+    colour: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +178,8 @@ class Workflow:
     """A whole workflow file.
 
     `text` is the source as it was read (None for a workflow built in code); `outputs` names results for
-    callers; `sweep` is over parameters and inputs of several nodes; `layout` holds canvas positions and never
-    matters to a result.
+    callers; `sweep` is over parameters and inputs of several nodes; `layout` holds canvas positions and, like `groups`
+    and `notes`, never matters to a result.
     """
 
     nodes: Mapping[str, NodeEntry]
@@ -155,6 +193,8 @@ class Workflow:
     file: str | None = None
     text: str | None = None
     sweep: Sweep | None = None
+    groups: tuple[Group, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
