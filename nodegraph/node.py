@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from nodegraph.context import NO_CONTEXT, Cancelled, Context
+from nodegraph.sockets.flow import Expansion, Lazy
 from nodegraph.sockets.types import (
     SocketType,
     collected,
@@ -29,6 +30,7 @@ from nodegraph.sockets.types import (
     is_named_tuple,
     named_fields,
     socket_type,
+    wrapped,
 )
 from nodegraph.sockets.values import Saved
 from nodegraph.spec import (
@@ -53,10 +55,12 @@ __all__ = [
     "Cancelled",
     "Choices",
     "Context",
+    "Expansion",
     "Facts",
     "Foreseen",
     "Help",
     "InputSpec",
+    "Lazy",
     "Mentions",
     "Multiline",
     "NodeDefinitionError",
@@ -149,9 +153,13 @@ def _read_signature(
         raise fail(f"its annotations cannot be resolved: {error}") from error
     inputs: list[InputSpec] = []
     context_name: str | None = None
+    open_ = False
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise fail(f"parameter '{parameter.name}' must be a plain named one; *args, **kwargs and / are not inputs")
+        if parameter.kind is parameter.VAR_KEYWORD:
+            open_ = True
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+            raise fail(f"parameter '{parameter.name}' must be a plain named one; *args and / are not inputs")
         if parameter.name not in hints:
             raise fail(f"parameter '{parameter.name}' has no annotation")
         if hints[parameter.name] is Context:
@@ -179,14 +187,17 @@ def _read_signature(
         is_async=inspect.iscoroutinefunction(function),
         context_name=context_name,
         several=several,
+        open=open_,
     )
 
 
 def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
     base, extras = _strip(annotation)
     item = collected(base)
-    if item is not None:
-        base, more = _strip(item)
+    held = wrapped(base, list, Lazy)
+    inner = item if item is not None else held[1] if held is not None else None
+    if inner is not None:
+        base, more = _strip(inner)
         extras = (*extras, *more)
     type_ = socket_type(base)
     default: object = parameter.default
@@ -199,6 +210,9 @@ def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
     literal = _literal_choices(base)
     if item is not None and (optional or not (required or default == ())):
         raise TypeError("an input that collects is required or has the default ()")
+    if held is not None and not (required or default is None):
+        raise TypeError("a list of items or a lazy input is required, or optional with the default None")
+    optional = optional or (held is not None and not required)
     if range_ is not None:
         _check_range(type_, range_, None if required else default)
     if literal is not None and not required and not optional and item is None and default not in literal:
@@ -217,6 +231,8 @@ def _read_input(parameter: inspect.Parameter, annotation: object) -> InputSpec:
         help=next((extra.text for extra in extras if isinstance(extra, Help)), ""),
         collects=item is not None,
         mentions=next((extra for extra in extras if isinstance(extra, Mentions)), None),
+        lazy=held is not None and held[0] is Lazy,
+        takes_list=held is not None and held[0] is list,
     )
 
 
@@ -265,6 +281,7 @@ def _check_default(type_: SocketType, default: object) -> None:
 def _read_outputs(annotation: object) -> tuple[tuple[OutputSpec, ...], bool]:
     if annotation is None or annotation is type(None) or annotation is Saved:
         return (), False
+    annotation = _without_expansion(annotation)
     if is_named_tuple(annotation):
         fields = named_fields(typing.cast(type, annotation))
         return tuple(_read_output(name, hint) for name, hint in fields.items()), True
@@ -272,12 +289,30 @@ def _read_outputs(annotation: object) -> tuple[tuple[OutputSpec, ...], bool]:
     if get_origin(base) is tuple:
         raise TypeError("several outputs are a NamedTuple, so that they have names")
     single = _read_output("", annotation)
-    return (OutputSpec(str(single.type) if len(single.type.names) == 1 else "value", single.type, single.help),), False
+    name = str(single.type) if len(single.type.names) == 1 else "value"
+    return (replace(single, name=name),), False
+
+
+def _without_expansion(annotation: object) -> object:
+    """X for `Expansion[X]` and `X | Expansion[X]`; any other annotation as it is."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    plain = [member for member in members if wrapped(member, Expansion) is None]
+    held = [found[1] for member in members if (found := wrapped(member, Expansion)) is not None]
+    if not held:
+        return annotation
+    whole = list(dict.fromkeys([*plain, *held]))
+    if len(whole) != 1:
+        raise TypeError("an Expansion[X] stands alone or beside the same X")
+    return whole[0]
 
 
 def _read_output(name: str, annotation: object) -> OutputSpec:
     base, extras = _strip(annotation)
     if base is Context:
         raise TypeError(f"{describe_annotation(base)} is not a value")
+    items = wrapped(base, list)
+    if items is not None:
+        base, more = _strip(items[1])
+        extras = (*extras, *more)
     help_ = next((extra.text for extra in extras if isinstance(extra, Help)), "")
-    return OutputSpec(name, socket_type(base), help_)
+    return OutputSpec(name, socket_type(base), help_, is_list=items is not None)

@@ -14,6 +14,8 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
+from nodegraph.sockets.flow import Blocked, Many
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -67,6 +69,14 @@ def _feed(value: object, update: Callable[[Any], object], depth: int) -> None:
             _feed(item, update, depth + 1)
     elif isinstance(value, Mapping):
         _feed_mapping(cast("Mapping[object, object]", value), update, depth)
+    elif isinstance(value, Many):
+        many = cast("Many[object]", value)
+        update(b"*%d:" % len(many.items))
+        for item in many.items:
+            _feed(item, update, depth + 1)
+    elif isinstance(value, Blocked):
+        update(b"!1" if value.absent else b"!0")
+        _feed(value.message, update, depth + 1)
     elif isinstance(handle := getattr(value, "digest", None), str):
         update(b"h%d:" % len(handle) + handle.encode())
     elif (tensor := as_tensor(value)) is not None:
@@ -112,6 +122,8 @@ def size_of(value: object, depth: int = 0) -> int:
         return SMALL + tensor.numel() * tensor.element_size()
     if isinstance(value, list | tuple):
         return SMALL + _total(cast("list[object]", value), depth)
+    if isinstance(value, Many):
+        return SMALL + _total(cast("Many[object]", value).items, depth)
     if isinstance(value, Mapping):
         return SMALL + _total(cast("Mapping[object, object]", value).values(), depth)
     return 4 * SMALL

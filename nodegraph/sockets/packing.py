@@ -1,6 +1,7 @@
 """Values as files: a JSON structure with the tensors beside it, in one safetensors file; never a pickle.
 
-What can be packed: None, booleans, numbers, texts, bytes, tensors, and lists, tuples and mappings of such. Anything
+What can be packed: None, booleans, numbers, texts, bytes, tensors, lists, tuples and mappings of such, and what several
+items or no value are told by (`flow`). Anything
 else (a model handle above all, which is only of use in the process that can load it) cannot: `Unstorable`.
 
 A file is a safetensors file whose metadata holds the structure and what the writer adds. Tensors keep dtype and shape
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from nodegraph.sockets.codecs import MAX_DEPTH, as_tensor
+from nodegraph.sockets.flow import Blocked, Many
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,6 +169,10 @@ def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
     if type(value) is dict:
         pairs = cast("dict[object, object]", value).items()
         return {"m": [[_pack(k, tensors, depth + 1), _pack(v, tensors, depth + 1)] for k, v in pairs]}
+    if type(value) is Many:
+        return {"*": [_pack(item, tensors, depth + 1) for item in cast("Many[object]", value).items]}
+    if type(value) is Blocked:
+        return {"!": [_pack(value.message, tensors, depth + 1), value.absent]}
     tensor = as_tensor(value)
     if tensor is None or str(tensor.layout) != "torch.strided" or _format_of(tensor) is None:
         raise Unstorable(f"values of type {type(value).__qualname__} are not written to files")
@@ -185,6 +191,10 @@ def _unpack(data: object, tensors: Tensors) -> object:
         return tensors[inner]
     if tag == "t":
         return tuple(_unpack(item, tensors) for item in inner)
+    if tag == "*":
+        return Many(tuple(_unpack(item, tensors) for item in inner))
+    if tag == "!":
+        return Blocked(_text_or_none(_unpack(inner[0], tensors)), bool(inner[1]))
     if tag == "m":
         return {_unpack(key, tensors): _unpack(item, tensors) for key, item in inner}
     if tag == "y":
@@ -196,6 +206,12 @@ def _unpack(data: object, tensors: Tensors) -> object:
     if tag == "u":
         return bytes.fromhex(inner).decode("utf-8", "surrogatepass")
     raise BadFile(f"unknown mark {tag!r}")
+
+
+def _text_or_none(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise BadFile("a message is not a text")
 
 
 def to_bytes(structure: str, tensors: Tensors) -> bytes:

@@ -3,7 +3,8 @@
 A Python type becomes a socket type by `socket(Type, "NAME")`, which marks the type itself; nothing is registered
 anywhere else. Plain `int`, `float`, `str`, `bool` and `Any` are sockets already. In signatures, `A | B` is a union,
 `X | None` an optional input, and a `TypeVar` a generic: every place that names it has the same type in one node.
-`tuple[X, ...]` is a collecting input: it takes outputs of type X, all cells of a sweep at once.
+`tuple[X, ...]` is a collecting input: it takes outputs of type X, all cells of a sweep at once. `list[X]` is an output
+that gives several items, or an input that takes all of several items (see `flow`).
 """
 
 from __future__ import annotations
@@ -158,6 +159,16 @@ def collected(annotation: object) -> object | None:
     if get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         return arguments[0]
     return None
+
+
+def wrapped(annotation: object, *wrappers: type) -> tuple[type, object] | None:
+    """Wrapper and X for `wrapper[X]`, also for `wrapper[X] | None`; None for any other annotation."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    members = [member for member in members if member is not type(None)]
+    if len(members) != 1:
+        return None
+    origin = get_origin(members[0])
+    return next(((wrapper, get_args(members[0])[0]) for wrapper in wrappers if origin is wrapper), None)
 
 
 def is_named_tuple(annotation: object) -> bool:
