@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
 from nodegraph.context import CancelToken, Context
 from nodegraph.errors import Problem, ProblemError
@@ -23,10 +23,10 @@ from nodegraph.execution.config import user_settings
 from nodegraph.execution.events import Listener
 from nodegraph.execution.explain import Explained
 from nodegraph.execution.result import RunResult
-from nodegraph.execution.session import Session
+from nodegraph.execution.session import Session, registry_for
 from nodegraph.execution.settings import Settings
 from nodegraph.node import NodeSpec, spec_of
-from nodegraph.registry import load_registry
+from nodegraph.registry import Registry
 from nodegraph.workflow.difference import Difference
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Value, Workflow
 from nodegraph.workflow.param_values import type_of
@@ -65,7 +65,8 @@ def check(
     settings: Settings | None = None,
 ) -> tuple[Problem, ...]:
     """All problems of a workflow, errors and warnings, without running anything; empty when it is fine."""
-    session = Session(settings=settings or user_settings(), registry=_registry_for(workflow))
+    settings = settings or user_settings()
+    session = Session(settings=settings, registry=_registry_for(settings, workflow))
     try:
         return session.check(_document(workflow), params).problems
     finally:
@@ -77,7 +78,7 @@ def diff(old: Workflow | Builder, new: Workflow | Builder) -> Difference:
     from nodegraph.workflow.diff import diff as compare
 
     added = [spec for workflow in (old, new) if isinstance(workflow, Builder) for spec in workflow.specs]
-    return compare(_document(old), _document(new), load_registry().with_specs(added).specs)
+    return compare(_document(old), _document(new), registry_for(user_settings()).with_specs(added).specs)
 
 
 def explain(
@@ -88,7 +89,8 @@ def explain(
     settings: Settings | None = None,
 ) -> tuple[Explained, ...]:
     """Say of each node that `run` would ask for whether it would run, and why; runs nothing. Raises ProblemError."""
-    with Session(settings=settings or user_settings(), registry=_registry_for(workflow)) as session:
+    settings = settings or user_settings()
+    with Session(settings=settings, registry=_registry_for(settings, workflow)) as session:
         return session.explain(_document(workflow), params, only=only)
 
 
@@ -106,7 +108,8 @@ def run(
 
     Raises ProblemError for a workflow with errors, before anything runs.
     """
-    with Session(settings=settings or user_settings(), registry=_registry_for(workflow)) as session:
+    settings = settings or user_settings()
+    with Session(settings=settings, registry=_registry_for(settings, workflow)) as session:
         return session.run(_document(workflow), params, only=only, want=want, on_event=on_event, token=token)
 
 
@@ -197,6 +200,6 @@ def _document(workflow: Workflow | Builder) -> Workflow:
     return workflow.workflow() if isinstance(workflow, Builder) else workflow
 
 
-def _registry_for(workflow: Workflow | Builder) -> Any:
-    registry = load_registry()
+def _registry_for(settings: Settings, workflow: Workflow | Builder) -> Registry:
+    registry = registry_for(settings)
     return registry.with_specs(workflow.specs) if isinstance(workflow, Builder) else registry

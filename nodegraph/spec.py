@@ -99,6 +99,10 @@ class Foreseen(NamedTuple):
 Foresee = Callable[[Sight], Foreseen]
 
 
+#: Types of inputs that are usually given as values.
+VALUE_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """One input of a node type.
@@ -128,8 +132,13 @@ class InputSpec:
     @property
     def is_widget(self) -> bool:
         """Whether the input is usually given as a value and not by a link."""
-        primitive = any(name in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO") for name in self.type.names)
-        return primitive and not self.options.get("forceInput")
+        primitive = not VALUE_TYPES.isdisjoint(self.type.names)
+        return (primitive or self.is_custom_widget) and not self.options.get("forceInput")
+
+    @property
+    def is_custom_widget(self) -> bool:
+        """Whether the input takes values of a kind that only its pack knows, such as colours."""
+        return self.options.get("default") is not None and VALUE_TYPES.isdisjoint(self.type.names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.cli.setup import registry_of, settings_of
     from nodegraph.cli.terminal import show_problems
 
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     show_problems(pack.problem() for pack in registry.broken)
     reports = [check_file(name, arguments, registry, settings) for name in arguments.files]
     if arguments.json:

@@ -85,7 +85,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.execution.session import Session
 
     limit_threads(arguments.threads)
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     view = choose_view(arguments)
     examined = examine(arguments.file, arguments, registry, settings)
     for problem in [*(pack.problem() for pack in registry.broken), *worth_telling(examined.problems)]:

@@ -24,7 +24,7 @@ THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that the options ask for. Raises ProblemError for folders and devices that cannot be used."""
     from nodegraph.execution.config import user_settings
-    from nodegraph.execution.model_paths import find_model_paths, read_model_paths
+    from nodegraph.execution.model_paths import find_model_paths, read_model_paths, read_pack_paths
 
     models: list[Path] = arguments.model_dir
     inputs: list[Path] = arguments.input_dir
@@ -40,6 +40,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     defaults = user_settings()
     paths = arguments.extra_model_paths or find_model_paths(tuple(models) or defaults.models)
     extra = tuple(pair for path in paths for pair in read_model_paths(path))
+    packs = tuple(folder for path in paths for folder in read_pack_paths(path))
     for option, setting in (("cache", "cache"), ("cache_dir", "cache_dir"), ("model_memory", "model_memory")):
         if getattr(arguments, option, None) is not None:
             given[setting] = getattr(arguments, option)
@@ -49,20 +50,48 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         inputs=tuple(inputs) or defaults.inputs,
         models=tuple(models) or defaults.models,
         extra_models=extra,
+        **packs_of(arguments, (*defaults.custom_nodes, *packs), defaults.allow_packs),
         allow_pickle=arguments.allow_pickle,
         **given,
     )
 
 
-def registry_of(arguments: argparse.Namespace) -> Registry:
-    """The node types of all packs, those of `--nodes` too. Raises ProblemError for a folder that is not there."""
+def packs_of(
+    arguments: argparse.Namespace, known: Sequence[Path], allowed: tuple[str, ...] | None
+) -> dict[str, tuple[Path, ...] | tuple[str, ...] | None]:
+    """The settings of packs for ComfyUI: those of the options, added to what is known without them."""
+    if arguments.no_custom_nodes:
+        return {"custom_nodes": ()}
+    folders = tuple(dict.fromkeys((*arguments.custom_nodes, *known)))
+    return {"custom_nodes": folders, "allow_packs": tuple(arguments.allow_pack) or allowed}
+
+
+def registry_of(arguments: argparse.Namespace, settings: Settings | None = None) -> Registry:
+    """The node types of all packs, those of `--nodes` and `--custom-nodes` too.
+
+    settings: of the options, where the command has folders of models. Raises ProblemError for a folder that is not
+    there.
+    """
+    from nodegraph.execution.config import user_settings
+    from nodegraph.execution.model_paths import find_model_paths, read_pack_paths
     from nodegraph.registry import load_registry
 
     folders: list[Path] = arguments.nodes
-    problems = list(missing_folders("--nodes", folders))
+    custom: list[Path] = arguments.custom_nodes
+    problems = [*missing_folders("--nodes", folders), *missing_folders("--custom-nodes", custom)]
     if problems:
         raise ProblemError(problems)
-    return load_registry(folders)
+    if settings is None:
+        settings = user_settings()
+        packs = [folder for path in find_model_paths(settings.models) for folder in read_pack_paths(path)]
+        known = (*settings.custom_nodes, *packs)
+        settings = replace(settings, **packs_of(arguments, known, settings.allow_packs))
+    return load_registry(
+        folders,
+        custom_nodes=settings.custom_nodes,
+        allow_packs=settings.allow_packs,
+        roots=settings.roots(None),
+    )
 
 
 def limit_threads(threads: int | None) -> None:

@@ -54,7 +54,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.execution.session import Session
 
     limit_threads(arguments.threads)
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     view = run.choose_view(arguments)
     prepared = prepare(arguments, registry, settings)
     for problem in [*(pack.problem() for pack in registry.broken), *run.worth_telling(prepared.problems)]:

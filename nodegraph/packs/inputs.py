@@ -17,7 +17,6 @@ from nodegraph.spec import Choices, InputSpec, OutputSpec, Range
 LOW: Final = -(2**63)
 HIGH: Final = 2**64 - 1
 SCALARS: Final = (str, int, float, bool)
-WIDGETS: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 SEEDS: Final = ("seed", "noise_seed")
 UPLOADS: Final = ("image_upload", "video_upload", "audio_upload", "animated_image_upload", "file_upload")
 
@@ -158,7 +157,7 @@ def _default(name: str, entry: Entry, *, required: bool, taken: Taken, files: bo
     """
     written: object = entry.options.get("default")
     if required:
-        if entry.options.get("forceInput") or not set(entry.type.names) & WIDGETS:
+        if entry.options.get("forceInput"):
             return True, None
         if isinstance(written, SCALARS):
             return False, _fitting(written, entry.type)
