@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from nodegraph.packs.declared import NOTHING, BadNode, Declared, Section, is_bound, taken_by
+from nodegraph.comfy_compat.v3.nodes import Hidden
+from nodegraph.packs.declared import NOTHING, REQUIRED, BadNode, Declared, Section, Taken, is_bound, taken_by
 
+KNOWN: Final = frozenset(kind.value for kind in Hidden)
 ASKED: Final = ("IS_CHANGED", "VALIDATE_INPUTS", "check_lazy_status")
 
 
@@ -37,8 +39,7 @@ def declared_v1(name: str, cls: object, display_name: object = None) -> Declared
         inputs=lambda: _sections(_inputs_of(cls)),
         required=_sections(inputs)[0],
         optional=_sections(inputs)[1],
-        hidden={key: kind for key, kind in _section(inputs, "hidden").items() if isinstance(kind, str)}
-        | {key: kind[0] for key, kind in _section(inputs, "hidden").items() if _is_pair(kind)},
+        hidden=_hidden(_section(inputs, "hidden"), taken),
         returns=_several(getattr(cls, "RETURN_TYPES", ())),
         return_names=_several(getattr(cls, "RETURN_NAMES", ())),
         tooltips=_several(getattr(cls, "OUTPUT_TOOLTIPS", ())),
@@ -87,8 +88,14 @@ def _sections(inputs: Mapping[str, object]) -> tuple[Section, Section]:
     return _section(inputs, "required"), _section(inputs, "optional")
 
 
-def _is_pair(kind: object) -> bool:
-    return isinstance(kind, tuple | list) and bool(kind) and isinstance(cast("Sequence[object]", kind)[0], str)
+def _hidden(section: Section, taken: Taken) -> dict[str, str]:
+    """The hidden inputs that the program fills in; others are there for packs that fill them in themselves."""
+    found: dict[str, str] = {}
+    for name, written in section.items():
+        kind = cast("Sequence[object]", written)[0] if isinstance(written, tuple | list) and written else written
+        if isinstance(kind, str) and (kind in KNOWN or taken.defaults.get(name) is REQUIRED):
+            found[name] = kind
+    return found
 
 
 def _several(value: object) -> tuple[object, ...]:
