@@ -75,7 +75,7 @@ class GraphBuilder:
         """A prefix that no other expansion has, `NODE.CALL.GRAPH.`, and the same one every time."""
         call = this_call()
         node = root if root is not None else call.context.node if call is not None else "GRAPH"
-        number = call_index if call_index is not None else getattr(call.context, "item", 0) if call is not None else 0
+        number = call_index if call_index is not None else call.context.call if call is not None else 0
         if graph_index is None:
             if call is not None:
                 graph_index = call.next_graph()

@@ -23,13 +23,20 @@ MAX_DEPTH: Final = 64
 
 
 def function_of(
-    declared: Declared, inputs: Mapping[str, InputSpec], outputs: Sequence[OutputSpec]
+    declared: Declared,
+    inputs: Mapping[str, InputSpec],
+    outputs: Sequence[OutputSpec],
+    doubts: dict[str, str],
 ) -> Callable[..., Any]:
-    """The function of a node type: it takes the inputs and a context, and gives an `Outcome`."""
+    """The function of a node type: it takes the inputs and a context, and gives an `Outcome`.
+
+    doubts: what is to be told as a warning, by node.
+    """
     lists = tuple(output.is_list for output in outputs)
 
     def call(**arguments: Any) -> object:
         context = cast(Context, arguments.pop(CONTEXT, NO_CONTEXT))
+        _warn(context, doubts)
         with calling(context):
             hidden = hidden_of(declared, context)
             result = _told(lambda: declared.bind(hidden)(**arguments_of(declared, inputs, arguments, hidden)))
@@ -39,6 +46,7 @@ def function_of(
 
     async def call_async(**arguments: Any) -> object:
         context = cast(Context, arguments.pop(CONTEXT, NO_CONTEXT))
+        _warn(context, doubts)
         with calling(context):
             hidden = hidden_of(declared, context)
             try:
@@ -48,6 +56,12 @@ def function_of(
         return outcome_of(result, lists, context)
 
     return call_async if declared.is_async else call
+
+
+def _warn(context: Context, doubts: dict[str, str]) -> None:
+    doubt = doubts.pop(context.node, None)
+    if doubt is not None:
+        context.warn(doubt)
 
 
 async def _waited(awaitable: Any) -> object:

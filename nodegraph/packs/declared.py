@@ -40,7 +40,8 @@ class Declared:
     inputs: called anew, it says so of the inputs as they are now. bind: gives the function to call, for the values of
     the hidden inputs. groups: inputs that arrive together, as one dictionary, by the name that they have there.
     methods: what is asked of the class before the call, by ComfyUI's first name for it. holder: hidden inputs are not
-    arguments; `bind` makes them known.
+    arguments; `bind` makes them known. own_names: the names that methods have in the class, where they are others.
+    expands: it may return more nodes.
     """
 
     name: str
@@ -68,6 +69,13 @@ class Declared:
     holder: bool = False
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: NOTHING)
     methods: Mapping[str, Callable[[], Callable[..., Any]]] = field(default_factory=lambda: NOTHING)
+    own_names: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    expands: bool = False
+
+    def asks_async(self, name: str) -> bool:
+        """Whether what is asked of the class is answered by an `async` method; no instance is made to find out."""
+        found = inspect.getattr_static(self.cls, self.own_names.get(name, name), None)
+        return inspect.iscoroutinefunction(getattr(found, "__func__", found))
 
 
 def taken_by(function: Callable[..., Any], *, bound: bool = False) -> Taken:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from nodegraph.comfy_compat import current
 from nodegraph.packs.calls import CONTEXT, function_of
 from nodegraph.packs.declared import REQUIRED, Declared, Section, Taken, taken_by
+from nodegraph.packs.importing import sentence
 from nodegraph.packs.inputs import input_of, outputs_of
 from nodegraph.spec import InputSpec, NodeSpec, Validation
 
@@ -22,9 +23,10 @@ def spec_of_declared(declared: Declared) -> NodeSpec:
     """A declaration as a node type."""
     inputs = [*_inputs(declared, "required"), *_inputs(declared, "optional")]
     outputs = outputs_of(declared.returns, declared.return_names, declared.tooltips, declared.output_lists)
+    doubts: dict[str, str] = {}
     return NodeSpec(
         name=declared.name,
-        function=function_of(declared, {spec.name: spec for spec in inputs}, outputs),
+        function=function_of(declared, {spec.name: spec for spec in inputs}, outputs, doubts),
         category=declared.category,
         version=1,
         description=declared.description,
@@ -37,13 +39,15 @@ def spec_of_declared(declared: Declared) -> NodeSpec:
         experimental=declared.experimental,
         context_name=CONTEXT,
         several=bool(outputs),
-        fingerprint=_fingerprint(declared),
+        fingerprint=_fingerprint(declared, doubts),
         ask=_ask(declared),
         validation=_validation(declared, {spec.name for spec in inputs}),
         open=declared.open,
         takes_lists=declared.takes_lists,
         keyed_by=_keyed_by(declared),
         source=declared.cls,
+        expands=declared.expands,
+        checks_arrivals=False,
     )
 
 
@@ -84,18 +88,35 @@ def _listed(declared: Declared, values: Mapping[str, object]) -> dict[str, objec
     return {name: [value] for name, value in values.items()} if declared.takes_lists else dict(values)
 
 
-def _fingerprint(declared: Declared) -> Callable[[Mapping[str, object], str], object] | None:
+def _fingerprint(declared: Declared, doubts: dict[str, str]) -> Callable[[Mapping[str, object], str], object] | None:
+    """What IS_CHANGED says. Where it fails, the node runs each time, and `doubts` has why, for the call to tell."""
     method = declared.methods.get("IS_CHANGED")
     if method is None:
         return (lambda values, node: THIS_PROCESS) if declared.output_node else None
 
-    def fingerprint(values: Mapping[str, object], node: str) -> object:
+    def asked(values: Mapping[str, object], node: str) -> Any:
         function = method()
         given = {name: value for name, value in values.items() if value is not None or not _optional(declared, name)}
         hidden = {name: node if kind == "UNIQUE_ID" else None for name, kind in declared.hidden.items()}
         return function(**taken_by(function).of(_listed(declared, hidden | given)))
 
-    return _as_async(fingerprint) if inspect.iscoroutinefunction(_unbound(declared, "IS_CHANGED")) else fingerprint
+    def doubt(node: str, error: Exception) -> float:
+        doubts[node] = f"it cannot tell whether it changed, and so runs each time ({sentence(error)})"
+        return math.nan
+
+    def fingerprint(values: Mapping[str, object], node: str) -> object:
+        try:
+            return asked(values, node)
+        except Exception as error:
+            return doubt(node, error)
+
+    async def fingerprint_async(values: Mapping[str, object], node: str) -> object:
+        try:
+            return await asked(values, node)
+        except Exception as error:
+            return doubt(node, error)
+
+    return fingerprint_async if declared.asks_async("IS_CHANGED") else fingerprint
 
 
 def _optional(declared: Declared, name: str) -> bool:
@@ -112,7 +133,7 @@ def _ask(declared: Declared) -> Callable[[Mapping[str, object]], object] | None:
         hidden = dict.fromkeys(declared.hidden)
         return function(**taken_by(function).of(hidden | dict(values)))
 
-    return _as_async(ask) if inspect.iscoroutinefunction(_unbound(declared, "check_lazy_status")) else ask
+    return ask
 
 
 def _validation(declared: Declared, names: set[str]) -> Validation | None:
@@ -128,7 +149,7 @@ def _validation(declared: Declared, names: set[str]) -> Validation | None:
         return _verdict(await method()(**_validated(declared, taken, values, types)))
 
     return Validation(
-        validate_async if inspect.iscoroutinefunction(method()) else validate,
+        validate_async if declared.asks_async("VALIDATE_INPUTS") else validate,
         None if taken.open else frozenset(names & taken.defaults.keys()),
         TYPES in taken.defaults,
     )
@@ -148,16 +169,3 @@ def _verdict(found: object) -> object:
     if found is True:
         return True
     return found if isinstance(found, str) and found else "the node refuses its inputs"
-
-
-def _as_async(function: Callable[..., Any]) -> Callable[..., Any]:
-    async def call(*arguments: Any) -> object:
-        return await function(*arguments)
-
-    return call
-
-
-def _unbound(declared: Declared, name: str) -> object:
-    """A method as its class has it; no instance is made for that."""
-    found = inspect.getattr_static(declared.cls, name, None)
-    return getattr(found, "__func__", found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
@@ -53,8 +54,17 @@ def declared_v1(name: str, cls: object, display_name: object = None) -> Declared
         deprecated=bool(getattr(cls, "DEPRECATED", False)),
         experimental=bool(getattr(cls, "EXPERIMENTAL", False)),
         open=taken.open,
+        expands=_may_expand(cls),
         methods={key: _method(cls, key, instance, inputs) for key in ASKED if callable(getattr(cls, key, None))},
     )
+
+
+def _may_expand(cls: type) -> bool:
+    """Whether the module of a class speaks of expansions at all."""
+    try:
+        return "expand" in inspect.getsource(sys.modules[cls.__module__])
+    except (OSError, TypeError, KeyError):
+        return True
 
 
 class _Instance:

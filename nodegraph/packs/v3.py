@@ -66,6 +66,8 @@ def declared_v3(cls: type, name: str | None = None) -> Declared:
         groups={given.id: group for given in schema.inputs if (group := given.group()) is not None},
         methods={first: _method(cls, own) for first, own in ASKED.items() if callable(getattr(cls, own, None))},
         holder=True,
+        own_names=ASKED,
+        expands=schema.enable_expand,
     )
 
 

@@ -7,22 +7,29 @@ import math
 
 import pytest
 
+from nodegraph.context import Context
 from nodegraph.registry import Registry
+from tests.packs.support import values
 
 
 def test_fingerprints_come_from_is_changed(packs: Registry):
-    def fingerprint(name: str, **values: object) -> object:
+    def fingerprint(name: str, **given: object) -> object:
         function = packs.specs[name].fingerprint
         assert function is not None
-        return function(values, "n1")
+        return function(given, "n1")
 
     assert fingerprint("ConvFingerprint", value=4) == "v4"
     assert fingerprint("ConvFingerprint", value=None) == "vNone"  # a link
     always = fingerprint("ConvAlways", value=4)
     assert isinstance(always, float) and math.isnan(always)
     assert asyncio.run(fingerprint("ConvFingerprintLater", value=4)) == 4  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="the file is gone"):
-        fingerprint("ConvFingerprintFails", value=4)
+    fails = fingerprint("ConvFingerprintFails", value=4)
+    assert isinstance(fails, float) and math.isnan(fails)
+    warnings: list[str] = []
+    assert values(packs, "ConvFingerprintFails", Context(node="n1", warn=warnings.append), value=4) == (4,)
+    assert warnings == [
+        "it cannot tell whether it changed, and so runs each time (OSError: the file is gone)",
+    ]
     assert fingerprint("SecondRepeat", text="ab", times=2, between="+") == "ab2"
     assert packs.specs["ConvTwo"].fingerprint is None
 
@@ -51,7 +58,7 @@ def test_a_class_may_check_its_inputs(packs: Registry):
 
 
 @pytest.mark.parametrize(
-    ("values", "wanted"),
+    ("given", "wanted"),
     [
         ({"first": True, "a": None, "b": None}, ["a"]),
         ({"first": False, "a": None, "b": None}, ["b"]),
@@ -59,6 +66,6 @@ def test_a_class_may_check_its_inputs(packs: Registry):
     ],
 )
 @pytest.mark.parametrize("node", ["ConvLazy", "SecondPick"])
-def test_lazy_inputs_are_asked_for(packs: Registry, node: str, values: dict[str, object], wanted: list[str]):
+def test_lazy_inputs_are_asked_for(packs: Registry, node: str, given: dict[str, object], wanted: list[str]):
     ask = packs.specs[node].ask
-    assert ask is not None and ask(values) == wanted
+    assert ask is not None and ask(given) == wanted

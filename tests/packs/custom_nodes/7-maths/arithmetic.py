@@ -30,7 +30,7 @@ class Evaluate:
             ast.parse(expression or "0", mode="eval")
         except SyntaxError as error:
             return f"the expression is not one: {error.msg}"
-        return all(each in ("INT", "FLOAT") for each in input_types.values())
+        return all(each in ("INT", "FLOAT", "*") for each in input_types.values())
 
     def evaluate(self, expression, a=None, b=None, c=None):
         result = self.value(ast.parse(expression, mode="eval").body, {"a": a, "b": b, "c": c})

@@ -42,7 +42,7 @@ class Join:
     @classmethod
     def INPUT_TYPES(cls):
         return {
-            "required": {"words": ("STRING", {"forceInput": True}), "between": ("STRING", {"default": " "})},
+            "required": {"words": ("STRING,INT", {"forceInput": True}), "between": ("STRING", {"default": " "})},
             "hidden": {"id": "UNIQUE_ID"},
         }
 

@@ -37,6 +37,7 @@ class LazySwitch:
             return ["on_true"]
         if not switch and on_false is None:
             return ["on_false"]
+        return None
 
     def switch(self, switch, on_true=None, on_false=None):
         return (on_true if switch else on_false,)
