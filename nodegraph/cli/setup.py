@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from nodegraph.errors import Place, Problem, ProblemError, did_you_mean
 from nodegraph.workflow.read import similar_file
@@ -86,12 +87,36 @@ def registry_of(arguments: argparse.Namespace, settings: Settings | None = None)
         packs = [folder for path in find_model_paths(settings.models) for folder in read_pack_paths(path)]
         known = (*settings.custom_nodes, *packs)
         settings = replace(settings, **packs_of(arguments, known, settings.allow_packs))
+    if settings.custom_nodes:
+        keep_apart()
     return load_registry(
         folders,
         custom_nodes=settings.custom_nodes,
         allow_packs=settings.allow_packs,
         roots=settings.roots(None),
     )
+
+
+def keep_apart() -> None:
+    """Have what packs print while their nodes are called go to standard error, and not among the program's output."""
+    if not isinstance(sys.stdout, Apart):
+        sys.stdout = cast(TextIO, Apart(sys.stdout))
+
+
+class Apart:
+    """Standard output, except for what is written inside a call of a pack's node."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write to where it belongs."""
+        from nodegraph.comfy_compat.current import this_call
+
+        return (self.stream if this_call() is None else sys.stderr).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def limit_threads(threads: int | None) -> None:

@@ -67,7 +67,8 @@ FOLDERS: Final = KnownFolders()
 def refresh() -> None:
     """Look the settings' folders up again; what packs added to them stays."""
     for kind, plain in tuple(FOLDERS.plain.items()):
-        added = [path for path in FOLDERS.pop(kind)[0] if path not in plain] if kind in FOLDERS else []
+        paths, _ = FOLDERS.pop(kind, ([], set()))
+        added = [path for path in paths if path not in plain]
         FOLDERS[kind][0].extend(added)
 
 

@@ -48,6 +48,15 @@ PACKAGES: Final = {
 }
 PLACE: Final = "docs/node-packs.md lists what packs may use of ComfyUI"
 COMPAT: Final = "nodegraph.comfy_compat."
+#: Modules of the second form → where packs import what is in them.
+SECOND_FORM: Final = {
+    "v3.api": "comfy_api.latest",
+    "v3.io": "comfy_api.latest.io",
+    "v3.nodes": "comfy_api.latest.io",
+    "v3.types": "comfy_api.latest.io",
+    "v3.shown": "comfy_api.latest.ui",
+    "v3.ui": "comfy_api.latest.ui",
+}
 PIECE: Final = re.compile(r"cannot import name '(\w+)'")
 
 
@@ -90,10 +99,15 @@ def _name_of_comfy(error: BaseException) -> str | None:
 def _owner_of(value: object) -> str | None:
     """The full name of a module, or of a class that nodegraph offers to packs."""
     if isinstance(value, ModuleType):
-        return value.__name__
+        return _as_packs_know_it(value.__name__)
     if isinstance(value, type) and value.__module__.startswith((COMPAT, *SERVED)):
-        return f"{value.__module__.removeprefix(COMPAT)}.{value.__qualname__}"
+        return f"{_as_packs_know_it(value.__module__)}.{value.__qualname__}"
     return None
+
+
+def _as_packs_know_it(module: str) -> str:
+    own = module.removeprefix(COMPAT)
+    return SECOND_FORM.get(own, own)
 
 
 def _is_comfy(name: str) -> bool:
