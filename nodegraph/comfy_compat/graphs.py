@@ -154,7 +154,7 @@ class DynamicPrompt:
 
     def all_node_ids(self) -> set[str]:
         """The ids of all nodes."""
-        return set(self.original_prompt if self._view is None else self._view.ids())
+        return set(self.original_prompt) if self._view is None else set(self._view.ids())
 
     def get_original_prompt(self) -> dict[str, Any]:
         """The workflow as it was given, in API format."""
@@ -177,4 +177,6 @@ class DynamicPrompt:
 
     def _find(self, node_id: str) -> dict[str, Any] | None:
         found = self.original_prompt.get(node_id) if self._view is None else self._view.node(node_id)
-        return None if found is None else {**found, "inputs": dict(found.get("inputs", {}))}
+        if found is None:
+            return None
+        return {**found, "inputs": dict(cast("Mapping[str, object]", found.get("inputs", {})))}

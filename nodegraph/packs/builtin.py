@@ -15,7 +15,7 @@ FUNCTION: Final = "execute"
 def class_of(spec: NodeSpec) -> type:
     """A class like those of packs, whose method `execute` calls the node."""
 
-    def input_types(cls: type) -> dict[str, dict[str, object]]:
+    def input_types(cls: type) -> dict[str, object]:
         required = {given.name: _entry(given) for given in spec.inputs if _is_required(given)}
         optional = {given.name: _entry(given) for given in spec.inputs if not _is_required(given)}
         return {"required": required, "optional": optional} if optional else {"required": required}

@@ -118,9 +118,8 @@ def copied(value: object, depth: int = 0) -> Any:
         return tensor.clone()
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
-        if type(cast(object, value)) is dict or not isinstance(value, dict):
-            return {key: copied(item, depth + 1) for key, item in items}
-        return value
+        plain = type(cast(object, value)) is dict or not isinstance(value, dict)  # other dictionaries know more
+        return {key: copied(item, depth + 1) for key, item in items} if plain else cast(object, value)
     if type(value) is list:
         return [copied(item, depth + 1) for item in cast("list[object]", value)]
     if type(value) is tuple:

@@ -115,7 +115,7 @@ def _first_form(module: ModuleType) -> list[tuple[str, Callable[[], Declared]]]:
     if not isinstance(classes, Mapping):
         return []
     titles = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None)
-    display = cast("Mapping[object, object]", titles) if isinstance(titles, Mapping) else {}
+    display = cast("Mapping[object, object]", titles if isinstance(titles, Mapping) else {})
     return [
         (name, lambda name=name, cls=cls: declared_any(name, cls, display.get(name)))
         for name, cls in cast("Mapping[object, object]", classes).items()

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 def entry_of(written: object) -> Entry:
     """An entry of `INPUT_TYPES`, `(type, options)`; what is left out or odd is taken for what it most likely means."""
-    parts = cast("Sequence[object]", written) if isinstance(written, tuple | list) and written else (written,)
+    parts = cast("Sequence[object]", written if isinstance(written, tuple | list) and written else (written,))
     first = parts[0]
     options = cast("Mapping[str, Any]", parts[1]) if len(parts) > 1 and isinstance(parts[1], Mapping) else NOTHING
     offered: object = options.get("options") if isinstance(first, str) and _text(first) == "COMBO" else first

@@ -7,7 +7,7 @@ import re
 import traceback
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from nodegraph.comfy_compat.finder import SERVED
 
@@ -141,5 +141,5 @@ def missing_of(error: BaseException) -> Missing | None:
         found = what_is_missing(seen)
         if found is not None:
             return found
-        seen = cast("BaseException | None", seen.__cause__)
+        seen = seen.__cause__
     return None

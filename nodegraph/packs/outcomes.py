@@ -51,7 +51,8 @@ def outcome_of(result: object, lists: Sequence[bool], context: Context) -> objec
 def _values(values: Sequence[object], lists: Sequence[bool], *, links: bool) -> tuple[object, ...]:
     found: list[object] = []
     for i, value in enumerate(values):
-        if i < len(lists) and lists[i] and isinstance(value, list | tuple) and not (links and is_link(value)):
+        several = i < len(lists) and lists[i] and not (links and is_link(value))
+        if several and isinstance(value, list | tuple):
             found.append([_value(item, links=False) for item in cast("Sequence[object]", value)])
         else:
             found.append(_value(value, links=links))
@@ -85,8 +86,8 @@ def _calls(graph: Mapping[str, Any]) -> dict[str, Call]:
 
 def _plain(value: object) -> object:
     """A literal list, which API format wraps so that it does not read as a link."""
-    wrapped = isinstance(value, Mapping) and cast("Mapping[object, object]", value).keys() == {"__value__"}
-    return cast("Mapping[str, object]", value)["__value__"] if wrapped else value
+    parts = cast("Mapping[str, object]", value if isinstance(value, Mapping) else {})
+    return parts["__value__"] if len(parts) == 1 and "__value__" in parts else cast(object, value)
 
 
 def _saved(ui: Mapping[str, object], roots: Roots) -> Saved:

@@ -102,7 +102,7 @@ def _hidden(section: Section, taken: Taken) -> dict[str, str]:
     """The hidden inputs that the program fills in; others are there for packs that fill them in themselves."""
     found: dict[str, str] = {}
     for name, written in section.items():
-        kind = cast("Sequence[object]", written)[0] if isinstance(written, tuple | list) and written else written
+        kind = cast("Sequence[object]", written if isinstance(written, tuple | list) and written else (written,))[0]
         if isinstance(kind, str) and (kind in KNOWN or taken.defaults.get(name) is REQUIRED):
             found[name] = kind
     return found

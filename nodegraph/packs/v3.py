@@ -20,14 +20,14 @@ NAMES: Final = {kind.value: kind.name for kind in Hidden}
 
 async def node_classes(entrypoint: Callable[[], Any]) -> list[type]:
     """The classes of a pack that has an entry point."""
-    extension = entrypoint()
+    extension: Any = entrypoint()
     if inspect.isawaitable(extension):
         extension = await extension
     for name in ("on_load", "get_node_list"):
-        if not callable(getattr(cast(object, extension), name, None)):
+        if not callable(getattr(extension, name, None)):
             raise TypeError(f"what its comfy_entrypoint gives has no {name}")
-    await cast(Any, extension).on_load()
-    return list(await cast(Any, extension).get_node_list())
+    await extension.on_load()
+    return list(await extension.get_node_list())
 
 
 def declared_v3(cls: type, name: str | None = None) -> Declared:

@@ -95,4 +95,5 @@ def _origin(cls: Any) -> dict[str, str]:
     hidden = getattr(cls, "hidden", None)
     prompt, extra = getattr(hidden, "prompt", None), getattr(hidden, "extra_pnginfo", None)
     texts = {"prompt": json.dumps(prompt)} if prompt else {}
-    return texts | {str(key): json.dumps(value) for key, value in (extra or {}).items()}
+    more: dict[str, Any] = extra or {}
+    return texts | {str(key): json.dumps(value) for key, value in more.items()}

@@ -189,8 +189,8 @@ class Template:
 
     def __init__(self, template_id: str, allowed_types: object = None) -> None:
         self.template_id = template_id
-        allowed = allowed_types if isinstance(allowed_types, list | tuple) else [allowed_types]
-        names = [each.io_type for each in cast("list[Any]", allowed) if hasattr(each, "io_type")]
+        allowed = cast("Sequence[Any]", allowed_types if isinstance(allowed_types, list | tuple) else [allowed_types])
+        names = [each.io_type for each in allowed if hasattr(each, "io_type")]
         self.type_text = ",".join(names) or "*"
 
 
