@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import re
 from pathlib import Path
@@ -243,3 +244,22 @@ def test_the_nodes_of_the_handbook_that_tell_before_a_run(tmp_path: Path):
     assert [path.name for path in mentions.find("{animal} and {nothing}", roots)] == ["animal.txt"]
     assert [path.name for path in mentions.all(roots)] == ["animal.txt"]
     assert registry.specs["Fill"].function("{animal} runs", Context(roots=roots)) == "a fox runs"
+
+
+def test_the_pack_of_the_handbook_works(tmp_path: Path):
+    (tmp_path / "darken").mkdir()
+    (tmp_path / "darken/__init__.py").write_text(blocks("docs/node-packs.md", "python")[0], encoding="utf-8")
+    registry = load_registry(custom_nodes=[tmp_path])
+    assert registry.broken == ()
+    spec = registry.specs["Darken"]
+    assert (spec.summary, spec.pack) == ("Make pictures darker.", "darken")
+    outcome = spec.function(image=torch.ones(1, 2, 2, 3), amount=0.25)
+    assert outcome.values[0].eq(0.75).all()
+
+
+def test_the_names_that_packs_may_import_are_there():
+    load_registry(custom_nodes=[ROOT / "tests/packs/custom_nodes"])
+    for row in table("docs/node-packs.md", "module"):
+        for module in re.findall(r"`([\w.]+)`", row[0]):
+            names = re.findall(r"`(\w+)`", row[1])
+            assert [name for name in names if not hasattr(importlib.import_module(module), name)] == [], module
