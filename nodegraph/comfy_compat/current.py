@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodegraph.context import NO_CONTEXT, Context, Roots
+from nodegraph.context import NO_CONTEXT, Cancelled, Context, Roots
 
 
 @dataclass(slots=True)
@@ -26,6 +26,10 @@ class Call:
         """The number of the expansion that begins now."""
         self.graphs += 1
         return self.graphs - 1
+
+
+class Interrupted(Cancelled):
+    """Raised inside a node when its run is to stop; a node that raises it by itself ends the run."""
 
 
 _CALL: ContextVar[Call | None] = ContextVar("nodegraph_pack_call", default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from nodegraph.comfy_compat.current import this_context
+from nodegraph.comfy_compat.current import this_call, this_context
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -24,10 +24,11 @@ class ProgressBar:
         if total is not None:
             self.total = total
         self.current = min(value, self.total)
-        self._context.progress(self.current, self.total)
+        context = self._context if this_call() is None else this_context()
+        context.progress(self.current, self.total)
         picture = picture_of(preview)
         if picture is not None:
-            self._context.preview(picture)
+            context.preview(picture)
 
     def update(self, value: float) -> None:
         """So much more is done."""

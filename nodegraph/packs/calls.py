@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
-from nodegraph.comfy_compat.current import calling
+from nodegraph.comfy_compat.current import Interrupted, calling
 from nodegraph.comfy_compat.graphs import DynamicPrompt
 from nodegraph.context import NO_CONTEXT, Context
 from nodegraph.errors import Problem, ProblemError
+from nodegraph.packs.copies import copied
 from nodegraph.packs.declared import REQUIRED, Declared
 from nodegraph.packs.missing import missing_of
 from nodegraph.packs.outcomes import outcome_of
-from nodegraph.sockets.codecs import as_tensor
 from nodegraph.spec import InputSpec, OutputSpec
 
 CONTEXT: Final = "nodegraph context"  # no input of a pack has a name with a space that a function could take
-MAX_DEPTH: Final = 64
 
 
 def function_of(
@@ -37,7 +37,7 @@ def function_of(
     def call(**arguments: Any) -> object:
         context = cast(Context, arguments.pop(CONTEXT, NO_CONTEXT))
         _warn(context, doubts)
-        with calling(context):
+        with _ending(context), calling(context):
             hidden = hidden_of(declared, context)
             result = _told(lambda: declared.bind(hidden)(**arguments_of(declared, inputs, arguments, hidden)))
             if inspect.isawaitable(result):  # a plain function that returns what `async` ones do
@@ -47,7 +47,7 @@ def function_of(
     async def call_async(**arguments: Any) -> object:
         context = cast(Context, arguments.pop(CONTEXT, NO_CONTEXT))
         _warn(context, doubts)
-        with calling(context):
+        with _ending(context), calling(context):
             hidden = hidden_of(declared, context)
             try:
                 result = await declared.bind(hidden)(**arguments_of(declared, inputs, arguments, hidden))
@@ -56,6 +56,17 @@ def function_of(
         return outcome_of(result, lists, context)
 
     return call_async if declared.is_async else call
+
+
+@contextmanager
+def _ending(context: Context) -> Generator[None]:
+    """Have a node end its run, if it says so."""
+    try:
+        yield
+    except Interrupted:
+        if context.token is not None:
+            context.token.cancel()
+        raise
 
 
 def _warn(context: Context, doubts: dict[str, str]) -> None:
@@ -108,25 +119,6 @@ def _left_out(declared: Declared, spec: InputSpec, value: object) -> bool:
     if spec.required or spec.default is not None or spec.name in declared.required:
         return False
     return value is None or (declared.takes_lists and value in ([None], (None,)))
-
-
-def copied(value: object, depth: int = 0) -> Any:
-    """A copy of containers and tensors, all the way down; other objects are themselves."""
-    if depth > MAX_DEPTH:
-        return value
-    if (tensor := as_tensor(value)) is not None:
-        return tensor.clone()
-    if isinstance(value, Mapping):
-        items = cast("Mapping[object, object]", value).items()
-        plain = type(cast(object, value)) is dict or not isinstance(value, dict)  # other dictionaries know more
-        return {key: copied(item, depth + 1) for key, item in items} if plain else cast(object, value)
-    if type(value) is list:
-        return [copied(item, depth + 1) for item in cast("list[object]", value)]
-    if type(value) is tuple:
-        return tuple(copied(item, depth + 1) for item in cast("tuple[object, ...]", value))
-    if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
-        return cast(Any, value).copy()
-    return value
 
 
 def _raw(value: object) -> object:

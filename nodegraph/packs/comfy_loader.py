@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from nodegraph.comfy_compat import current, finder, folders
 from nodegraph.context import Roots
 from nodegraph.packs.builtin import class_of
+from nodegraph.packs.code import ClassCode, PackCode
 from nodegraph.packs.declared import BadNode, Declared
 from nodegraph.packs.found import BrokenPack, Found, Source
 from nodegraph.packs.importing import import_path, sentence, tail
@@ -83,7 +84,8 @@ def admit(specs: Iterable[NodeSpec]) -> None:
     """Let the packs that are loaded later look up the classes of these nodes."""
     module: Any = importlib.import_module(NODES)
     for spec in specs:
-        module.NODE_CLASS_MAPPINGS[spec.name] = spec.source if isinstance(spec.source, type) else class_of(spec)
+        own = spec.source.cls if isinstance(spec.source, ClassCode) else class_of(spec)
+        module.NODE_CLASS_MAPPINGS[spec.name] = own
         module.NODE_DISPLAY_NAME_MAPPINGS[spec.name] = spec.display_name
 
 
@@ -98,9 +100,10 @@ def read_comfy_pack(path: Path) -> Found:
         return Found(native, partly=True)
     specs: list[NodeSpec] = []
     broken: list[BrokenPack] = []
+    code = PackCode(path)
     for name, make in declare:
         try:
-            specs.append(spec_of_declared(make()))
+            specs.append(spec_of_declared(make(), code))
         except (Exception, SystemExit) as error:
             missing = what_is_missing(error)
             reason = str(error) if isinstance(error, BadNode) else missing.reason if missing else sentence(error)

@@ -9,13 +9,16 @@ from typing import Any, Final, NamedTuple, cast
 
 from nodegraph.comfy_compat import folders
 from nodegraph.comfy_compat.folders import FileList
+from nodegraph.comfy_compat.node_typing import IO
 from nodegraph.context import Roots
 from nodegraph.packs.declared import NOTHING, REQUIRED, Taken
 from nodegraph.sockets.types import ANY, SocketType
-from nodegraph.spec import Choices, InputSpec, OutputSpec, Range
+from nodegraph.spec import VALUE_TYPES, Choices, InputSpec, OutputSpec, Range
 
 LOW: Final = -(2**63)
 HIGH: Final = 2**64 - 1
+#: Types whose values only come by links.
+LINKED: Final = frozenset(IO) - VALUE_TYPES
 SCALARS: Final = (str, int, float, bool)
 SEEDS: Final = ("seed", "noise_seed")
 UPLOADS: Final = ("image_upload", "video_upload", "audio_upload", "animated_image_upload", "file_upload")
@@ -95,6 +98,7 @@ def input_of(
         help=str(options.get("tooltip") or ""),
         lazy=bool(options.get("lazy", False)),
         raw=bool(options.get("rawLink", False)),
+        custom=LINKED.isdisjoint(type_.names) and VALUE_TYPES.isdisjoint(type_.names) and not type_.is_any,
         options=dict(options),
     )
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from nodegraph.comfy_compat.folders import below
 from nodegraph.comfy_compat.graphs import ExecutionBlocker, is_link
 from nodegraph.context import Context, Roots
+from nodegraph.packs.copies import copied
 from nodegraph.sockets.flow import Blocked, Call, Out, Outcome
 from nodegraph.sockets.values import Saved, SavedFile
 
@@ -62,7 +63,7 @@ def _values(values: Sequence[object], lists: Sequence[bool], *, links: bool) -> 
 def _value(value: object, *, links: bool) -> object:
     if isinstance(value, ExecutionBlocker):
         return _blocked(value)
-    return _out(value) if links and is_link(value) else value
+    return _out(value) if links and is_link(value) else copied(value, tensors=False)  # packs may keep it, and add to it
 
 
 def _blocked(blocker: ExecutionBlocker) -> Blocked:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from nodegraph.comfy_compat import current
 from nodegraph.packs.calls import CONTEXT, function_of
+from nodegraph.packs.code import ClassCode, PackCode
 from nodegraph.packs.declared import REQUIRED, Declared, Section, Taken, taken_by
 from nodegraph.packs.importing import sentence
 from nodegraph.packs.inputs import input_of, outputs_of
@@ -19,8 +20,8 @@ THIS_PROCESS: Final = os.urandom(16).hex()
 TYPES: Final = "input_types"
 
 
-def spec_of_declared(declared: Declared) -> NodeSpec:
-    """A declaration as a node type."""
+def spec_of_declared(declared: Declared, code: PackCode | None = None) -> NodeSpec:
+    """A declaration as a node type. code: of the pack that it is in."""
     inputs = [*_inputs(declared, "required"), *_inputs(declared, "optional")]
     outputs = outputs_of(declared.returns, declared.return_names, declared.tooltips, declared.output_lists)
     doubts: dict[str, str] = {}
@@ -45,7 +46,7 @@ def spec_of_declared(declared: Declared) -> NodeSpec:
         open=declared.open,
         takes_lists=declared.takes_lists,
         keyed_by=_keyed_by(declared),
-        source=declared.cls,
+        source=ClassCode(declared.cls, code),
         expands=declared.expands,
         checks_arrivals=False,
     )

@@ -56,6 +56,12 @@ def test_a_class_has_one_instance(packs: Registry):
     assert counts[1] - counts[0] == 2  # type: ignore[operator]
 
 
+def test_what_a_pack_keeps_and_adds_to_is_not_the_result(packs: Registry):
+    first = values(packs, "ConvCollects", value=1)[0]
+    second = values(packs, "ConvCollects", value=2)[0]
+    assert (first, second) == ([1], [1, 2])
+
+
 def test_lists_are_taken_whole_and_given_as_such(packs: Registry):
     words, count = values(packs, "ConvSplit", text="a stop b")
     assert words == ["a", Blocked(), "b"] and count == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 from nodegraph.context import Roots
 from nodegraph.registry import Registry
 from nodegraph.spec import Choices, InputSpec, Range
-from tests.packs.support import PACKS, load
+from tests.packs.support import GOOD, PACKS, load, pack
 
 
 def given(packs: Registry, node: str, name: str) -> InputSpec:
@@ -113,3 +113,12 @@ def test_lazy_and_raw_inputs_are_marked(packs: Registry):
 def test_the_code_of_the_class_counts(packs: Registry):
     digests = {packs.specs[name].source_digest for name in ("ConvTwo", "ConvSplit", "ConvJoin", "SecondSum")}
     assert len(digests) == 4
+
+
+def test_the_code_of_the_whole_pack_counts(tmp_path: Path):
+    pack(tmp_path, "from .helper import go\n" + GOOD.format(name="Good"))
+    (tmp_path / "pack/helper.py").write_text("def go():\n    return 1\n")
+    digest = load(tmp_path).specs["Good"].source_digest
+    assert load(tmp_path).specs["Good"].source_digest == digest
+    (tmp_path / "pack/helper.py").write_text("def go():\n    return 2\n")
+    assert load(tmp_path).specs["Good"].source_digest != digest

@@ -305,3 +305,13 @@ def load_picture(path: str) -> dict[str, str]:
 
     with PIL.Image.open(path) as picture:
         return dict(picture.text)  # type: ignore[attr-defined]
+
+
+def test_a_node_may_end_the_run(session: Session):
+    result = run(session, "  stop: {uses: ConvStop}\n  end: {uses: ConvTwo, with: {value: $stop}}")
+    assert (result.status, result.problems) == ("cancelled", ())
+    assert "end" not in result.executed
+
+
+def test_values_of_a_packs_own_types_may_be_written(session: Session):
+    assert value(session, "  end: {uses: ConvStop, with: {shade: dark}}") == 4

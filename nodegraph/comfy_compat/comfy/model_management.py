@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nodegraph.comfy_compat.current import this_context
-from nodegraph.context import Cancelled
+from nodegraph.comfy_compat.current import Interrupted, this_context
 
 if TYPE_CHECKING:
     import torch
 
-#: Raised inside a node when its run is to stop.
-InterruptProcessingException = Cancelled
+#: Raised inside a node when its run is to stop; a node that raises it by itself ends the run.
+InterruptProcessingException = Interrupted
 
 
 def get_torch_device() -> torch.device:
@@ -30,7 +29,8 @@ def intermediate_device() -> torch.device:
 
 def throw_exception_if_processing_interrupted() -> None:
     """Stop here if the run was cancelled."""
-    this_context().check_cancelled()
+    if processing_interrupted():
+        raise InterruptProcessingException
 
 
 def processing_interrupted() -> bool:

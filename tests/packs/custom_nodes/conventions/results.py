@@ -122,6 +122,42 @@ class Counts:
         return (self.count,)
 
 
+class Collects:
+    """Keeps a list on itself, and returns that very list."""
+
+    def __init__(self):
+        self.all = []
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("INT", {"default": 1})}}
+
+    RETURN_TYPES = ("NUMBERS",)
+    FUNCTION = "go"
+
+    def go(self, value):
+        self.all.append(value)
+        return (self.all,)
+
+
+class Stop:
+    """Ends the run, as a user would."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}, "optional": {"shade": ("SHADE",)}}
+
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "stop"
+
+    def stop(self, shade="none"):
+        from comfy.model_management import InterruptProcessingException
+
+        if shade != "none":
+            return (len(shade),)
+        raise InterruptProcessingException()
+
+
 class Write:
     """Writes a text into the output folder, and shows it."""
 
@@ -180,6 +216,8 @@ NODES = {
     "ConvExpand": Expand,
     "ConvLater": Later,
     "ConvCounts": Counts,
+    "ConvCollects": Collects,
+    "ConvStop": Stop,
     "ConvWrite": Write,
     "ConvShow": Show,
     "ConvWrong": Wrong,
