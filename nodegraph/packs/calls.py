@@ -17,6 +17,7 @@ from nodegraph.packs.copies import copied
 from nodegraph.packs.declared import REQUIRED, Declared
 from nodegraph.packs.missing import missing_of
 from nodegraph.packs.outcomes import outcome_of
+from nodegraph.sockets.flow import Blocked, Outcome
 from nodegraph.spec import InputSpec, OutputSpec
 
 CONTEXT: Final = "nodegraph context"  # no input of a pack has a name with a space that a function could take
@@ -36,6 +37,8 @@ def function_of(
 
     def call(**arguments: Any) -> object:
         context = cast(Context, arguments.pop(CONTEXT, NO_CONTEXT))
+        if (blocked := _blocked(arguments)) is not None:
+            return Outcome((blocked,) * len(lists))
         _warn(context, doubts)
         with _ending(context), calling(context):
             hidden = hidden_of(declared, context)
@@ -46,6 +49,8 @@ def function_of(
 
     async def call_async(**arguments: Any) -> object:
         context = cast(Context, arguments.pop(CONTEXT, NO_CONTEXT))
+        if (blocked := _blocked(arguments)) is not None:
+            return Outcome((blocked,) * len(lists))
         _warn(context, doubts)
         with _ending(context), calling(context):
             hidden = hidden_of(declared, context)
@@ -56,6 +61,11 @@ def function_of(
         return outcome_of(result, lists, context)
 
     return call_async if declared.is_async else call
+
+
+def _blocked(arguments: Mapping[str, object]) -> Blocked | None:
+    """The blocker among the values of a node that an expansion added with it; those of links never get here."""
+    return next((value for value in arguments.values() if type(value) is Blocked), None)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class NoPack(ImportError):
 def comfy_packs(places: Sequence[Path], allow: Collection[str] | None) -> list[Source | BrokenPack]:
     """The packs in some folders, or that these are, in order. allow: only those of these names."""
     packs: list[Source | BrokenPack] = []
-    for place in places:
+    for place in map(folder_of_packs, places):
         try:
             paths = [place] if is_pack(place) else sorted(place.iterdir())
         except OSError as error:
@@ -53,6 +53,12 @@ def comfy_packs(places: Sequence[Path], allow: Collection[str] | None) -> list[S
             BrokenPack(name, ", ".join(map(str, places)), reason, hint="packs go by the names of their folders")
         )
     return packs
+
+
+def folder_of_packs(place: Path) -> Path:
+    """The folder itself, or the one with the packs where it is ComfyUI's own: the files in there are no packs."""
+    inner = place / "custom_nodes"
+    return inner if inner.is_dir() and not is_pack(place) else place
 
 
 def _is_passed_over(path: Path) -> bool:
@@ -72,7 +78,7 @@ def prepare(specs: Iterable[NodeSpec], places: Sequence[Path], roots: Roots) -> 
     """Have what packs import at hand: the modules, the folders, and the classes of the nodes there are."""
     current.set_roots(roots)
     folders.refresh()
-    folders.FOLDERS["custom_nodes"] = ([str(place.absolute()) for place in places], set())
+    folders.FOLDERS["custom_nodes"] = ([str(folder_of_packs(place).absolute()) for place in places], set())
     finder.offer()
     module: Any = importlib.import_module(NODES)
     module.NODE_CLASS_MAPPINGS = {spec.name: class_of(spec) for spec in specs}

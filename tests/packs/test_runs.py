@@ -315,3 +315,18 @@ def test_a_node_may_end_the_run(session: Session):
 
 def test_values_of_a_packs_own_types_may_be_written(session: Session):
     assert value(session, "  end: {uses: ConvStop, with: {shade: dark}}") == 4
+
+
+def test_values_that_a_packs_node_no_longer_takes_are_told_and_left_aside(session: Session):
+    source = "  end: {uses: ConvTwo, with: {value: 1, old_widget: 3}}"
+    assert value(session, source) == 2
+    told = session.check(workflow_of(source)).problems
+    assert ("unknown_input", "warning") in [(problem.code, problem.severity) for problem in told]
+    link = "  one: {uses: PrimitiveInt, with: {value: 1}}\n  end: {uses: ConvTwo, with: {old: $one}}"
+    assert [problem.code for problem in problems(session, link)] == ["unknown_input"]
+
+
+def test_a_blocker_given_to_an_added_node_keeps_what_follows_from_running(session: Session):
+    result = run(session, "  more: {uses: ConvExpandBlocked}\n  end: {uses: ConvTwo, with: {value: $more}}")
+    assert (result.status, result.problems) == ("done", ())
+    assert "end" not in result.executed

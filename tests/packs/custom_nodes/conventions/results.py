@@ -88,6 +88,22 @@ class Expand:
         return {"result": (last, "done"), "expand": graph.finalize()}
 
 
+class ExpandBlocked:
+    """Adds a node that has no value to work on."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "expand"
+
+    def expand(self):
+        graph = GraphBuilder()
+        node = graph.node("ConvTwo", value=ExecutionBlocker(None))
+        return {"result": (node.out(0),), "expand": graph.finalize()}
+
+
 class Later:
     @classmethod
     def INPUT_TYPES(cls):
@@ -214,6 +230,7 @@ NODES = {
     "ConvJoin": Join,
     "ConvBlock": Block,
     "ConvExpand": Expand,
+    "ConvExpandBlocked": ExpandBlocked,
     "ConvLater": Later,
     "ConvCounts": Counts,
     "ConvCollects": Collects,
