@@ -199,6 +199,13 @@ def test_files_are_packs_and_hidden_ones_are_none(tmp_path: Path):
     assert registry.specs["Single"].pack == "single"
 
 
+def test_the_folder_of_comfyui_itself_will_do(tmp_path: Path):
+    (tmp_path / "main.py").write_text("raise SystemExit")
+    pack(tmp_path / "custom_nodes", GOOD.format(name="Good"))
+    registry = load(tmp_path)
+    assert registry.names() == ["Good"] and registry.broken == ()
+
+
 def test_only_allowed_packs_are_imported(tmp_path: Path):
     pack(tmp_path, GOOD.format(name="A"), "pack a")
     pack(tmp_path, "raise SystemExit", "pack-b")
