@@ -87,14 +87,14 @@ class GraphBuilder:
         """A new node, or the one that has this id already."""
         if id is None:
             id, self.id_gen = str(self.id_gen), self.id_gen + 1
-        id = self.prefix + id
+        id = f"{self.prefix}{id}"
         if id not in self.nodes:
             self.nodes[id] = Node(id, class_type, kwargs)
         return self.nodes[id]
 
     def lookup_node(self, id: str) -> Node | None:
         """The node with an id, as it was given."""
-        return self.nodes.get(self.prefix + id)
+        return self.nodes.get(f"{self.prefix}{id}")
 
     def finalize(self) -> dict[str, dict[str, object]]:
         """All nodes in API format."""
@@ -109,7 +109,7 @@ class GraphBuilder:
 
     def remove_node(self, id: str) -> None:
         """Take a node away."""
-        self.nodes.pop(self.prefix + id, None)
+        self.nodes.pop(f"{self.prefix}{id}", None)
 
 
 def add_graph_prefix(
