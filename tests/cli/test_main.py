@@ -26,6 +26,7 @@ COMMANDS = (
     "schema",
     "graph",
     "diff",
+    "convert",
     "verify",
     "cache",
     "version",
@@ -77,6 +78,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path, arguments: list[str]):
         ["schema"],
         ["graph", "hello"],
         ["diff", "hello", "hello"],
+        ["convert", "hello", "hello.py"],
         ["version"],
     ],
 )
