@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +65,18 @@ def test_workflows_in_the_handbook_are_well_formed(number: int):
     if number == 0:
         assert loaded.workflow is not None
         assert nodegraph.check(loaded.workflow) == ()
+
+
+def test_graphs_of_the_handbook_are_built_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    building, expanding = blocks("docs/python.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(building, "docs/python.md", "exec"), names)
+    assert len(names["result"].outputs) == 2
+    (tmp_path / "mine.py").write_text(expanding, encoding="utf-8")
+    spec = load_registry([tmp_path / "mine.py"]).specs["BlurMore"]
+    expansion = spec.function(torch.ones(1, 2, 2, 3), 2)
+    assert [call.type for call in expansion.calls.values()] == ["ImageBlur", "ImageBlur"]
 
 
 def test_the_node_of_the_handbook_works_and_is_short(tmp_path: Path):

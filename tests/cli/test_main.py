@@ -27,6 +27,7 @@ COMMANDS = (
     "graph",
     "diff",
     "convert",
+    "lock",
     "verify",
     "cache",
     "version",
@@ -79,6 +80,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path, arguments: list[str]):
         ["graph", "hello"],
         ["diff", "hello", "hello"],
         ["convert", "hello", "hello.py"],
+        ["lock", "hello"],
         ["version"],
     ],
 )
