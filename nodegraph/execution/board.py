@@ -40,6 +40,7 @@ class Board:
         self.gated: set[int] = set()
         self.idle: dict[int, int] = {}
         self.held: dict[int, tuple[int, ...]] = {}
+        self.grown: set[int] = set()  # nodes that have added others, and need their own inputs no more
         self.parents: dict[int, int] = {}
         self.displays: dict[int, str] = {}
         self.again: set[int] = set()  # nodes whose values were gone when somebody asked for them once more
@@ -187,6 +188,7 @@ class Board:
                     continue
                 if not idle:
                     self.again.add(i)
+                    self.grown.discard(i)
                 state[i] = TODO
             elif not idle or state[i] != TODO:
                 continue
@@ -214,8 +216,10 @@ class Board:
         if self.uses[source] == 0:
             self.values[source] = None
 
-    def wake(self, i: int) -> None:
-        """A node has settled: those who waited for it wait for one less."""
+    def settle(self, i: int) -> None:
+        """A node has settled: let go of its inputs, and wake those who waited for it."""
+        if i not in self.grown:
+            self.let_go(i)
         waiting = self.waiting
         for dependant in self.dependants.pop(i, ()):
             waiting[dependant] -= 1

@@ -11,11 +11,9 @@ A graph may be another one than it seemed: nodes ask for lazy inputs, add nodes 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -31,6 +29,7 @@ from nodegraph.execution.events import Listener
 from nodegraph.execution.forecast import Forecast, forecast
 from nodegraph.execution.growth import Growth, stuck_in_circles
 from nodegraph.execution.keeping import Keeper
+from nodegraph.execution.ledger import Ledger
 from nodegraph.execution.outcome import problem_of, traceback_of
 from nodegraph.execution.plan import Plan
 from nodegraph.execution.result import RunResult
@@ -70,9 +69,10 @@ async def execute(
 
     Never raises for a node's failure: the result says what failed, and everything that does not depend on it has run.
     """
-    run = _Run(plan, store, engine, context or Context(), on_event, token or CancelToken(), frozenset(want))
-    run.files, run.notices = files or FileDigests(), notices if notices is not None else deque()
-    run.checkpoints = checkpoints
+    board = Board(plan)
+    ledger = Ledger(board, on_event, notices if notices is not None else deque())
+    run = _Run(board, ledger, store, engine, context or Context(), token or CancelToken(), frozenset(want))
+    run.files, run.checkpoints = files or FileDigests(), checkpoints
     run.growth.registry = registry or Registry()
     return await run.go()
 
@@ -82,43 +82,36 @@ class _Run:
 
     def __init__(
         self,
-        plan: Plan,
+        board: Board,
+        ledger: Ledger,
         store: ResultStore,
         engine: Engine,
         context: Context,
-        on_event: Listener | None,
         token: CancelToken,
         want: frozenset[int],
     ) -> None:
-        self.plan, self.store, self.engine, self.token, self.want = plan, store, engine, token, want
-        self.context, self.on_event = context, on_event
-        self.files, self.notices = FileDigests(), deque[str]()
+        self.board, self.ledger, self.plan = board, ledger, board.plan
+        self.store, self.engine, self.context, self.token, self.want = store, engine, context, token, want
+        self.files = FileDigests()
         self.checkpoints: Checkpoints | None = None
         self.forecast = Forecast.empty(0)
-        self.board = Board(plan)
-        self.growth = Growth(self.board, Registry(), context.roots)
-        self.keeper = Keeper(self.board, store, self.files)
-        self.reuse = Reuse(self.board, store, context.roots, self.files)
-        self.view = RunView(self.board)
-        self.blame: dict[int, int] = {}
-        self.grown: set[int] = set()  # nodes that have added others, and need their own inputs no more
-        self.blocked: set[int] = set()  # nodes that did not run since no value came for them
+        self.growth = Growth(board, Registry(), context.roots)
+        self.keeper = Keeper(board, store, self.files)
+        self.reuse = Reuse(board, store, context.roots, self.files)
+        self.view = RunView(board)
         self.finished: deque[tuple[int, asyncio.Task[Worked] | Future[Worked]]] = deque()
         self.running: dict[int, asyncio.Task[Worked] | Future[Worked]] = {}
-        self.problems: list[Problem] = []
-        self.counts: dict[int, list[str]] = {HIT: [], DONE: [], FAILED: [], SKIPPED: []}
         self.loop = asyncio.get_running_loop()
         self.sharing = Sharing(store, self.loop)
-        self.thread = threading.get_ident()
         self.wake = asyncio.Event()
         self.stopping = False
-        self.unusual = bool(plan.staged)  # values may be several or none, nodes staged or off
+        self.unusual = bool(self.plan.staged)  # values may be several or none, nodes staged or off
 
     # --- the run as a whole
 
     async def go(self) -> RunResult:
         began = time.perf_counter()
-        unsubscribe = self.token.subscribe(lambda: self._call_soon(self.wake.set))
+        unsubscribe = self.token.subscribe(lambda: self.ledger.call_soon(self.wake.set))
         try:
             self._look_ahead()
             self.reuse.restore_files(self.forecast)
@@ -143,21 +136,21 @@ class _Run:
                 self.token.cancel()
                 self._stop_running()
             self.sharing.close()
-            self.store.end(tallies(self.board, self.counts))
+            self.store.end(tallies(self.board, self.ledger.counts))
         return self._result(time.perf_counter() - began)
 
     def _result(self, seconds: float) -> RunResult:
-        self._pass_on_notices()
-        counts = self.counts
+        self.ledger.pass_on_notices()
+        counts = self.ledger.counts
         cancelled = self.token.cancelled and (counts[SKIPPED] or not counts[DONE] + counts[HIT])
-        status = "cancelled" if cancelled else "failed" if self.problems else "done"
+        status = "cancelled" if cancelled else "failed" if self.ledger.problems else "done"
         numbers = [len(counts[state]) for state in (DONE, HIT, FAILED, SKIPPED)]
-        self._emit(events.RunFinished(status, seconds, *numbers))
+        self.ledger.emit(events.RunFinished(status, seconds, *numbers))
         return result_of(
             self.board,
             status,
             counts,
-            self.problems,
+            self.ledger.problems,
             seconds,
             self.want,
             self.forecast,
@@ -178,18 +171,12 @@ class _Run:
         state, nodes = self.board.state, self.board.nodes
         off = [i for i in self.plan.order if state[i] == OFF] if self.plan.staged else ()
         asked = len(self.plan.order) - len(self.forecast.idle) - len(off)
-        self._emit(events.Planned(asked, len(hits)))
-        self._pass_on_notices()
+        self.ledger.emit(events.Planned(asked, len(hits)))
+        self.ledger.pass_on_notices()
         for i in hits:
-            self._cached(i)
+            self.ledger.cached(i)
         for i in off:
-            self._emit(events.Skipped(nodes[i].id, nodes[i].spec.name, None, "off"))
-
-    def _cached(self, i: int) -> None:
-        node, record = self.board.nodes[i], self.board.records[i]
-        self.counts[HIT].append(node.id)
-        if self.on_event is not None:
-            self.on_event(events.Cached(node.id, node.spec.name, record.saved if record else None))
+            self.ledger.emit(events.Skipped(nodes[i].id, nodes[i].spec.name, None, "off"))
 
     # --- while nodes run
 
@@ -215,7 +202,7 @@ class _Run:
             until = time.perf_counter() + YIELD_SECONDS
         for i in self.board.order():
             if self.board.state[i] == TODO:
-                self._skip(i, None, "cancelled")
+                self.ledger.skip(i, None, "cancelled")
 
     def _break_circles(self) -> bool:
         """Fail the nodes that made others wait for each other, when nothing else is left to do."""
@@ -225,7 +212,7 @@ class _Run:
         stuck = stuck_in_circles(self.board, self.growth, pending) if pending else []
         for i, problem in stuck:
             if self.board.state[i] == TODO:
-                self._fail_with(i, problem, "")
+                self._fail_with(i, problem)
         return bool(stuck)
 
     def _stop_running(self) -> None:
@@ -237,7 +224,7 @@ class _Run:
                 task.cancel()
 
     def _settle_finished(self) -> None:
-        self._pass_on_notices()
+        self.ledger.pass_on_notices()
         while self.finished:
             i, done = self.finished.popleft()
             self.running.pop(i, None)
@@ -247,11 +234,11 @@ class _Run:
         """A node whose sources are settled: skip it, find it known after all, or run it."""
         if self.unusual and not self._is_next(i):
             return
-        if self.problems or self.blocked:
+        if self.ledger.problems or self.ledger.blocked:
             state = self.board.state
             bad = next((s for _, s, _ in self.board.sources[i] if state[s] in (FAILED, SKIPPED)), None)
             if bad is not None:
-                self._skip_after(i, bad)
+                self.ledger.skip_after(i, bad)
                 return
         joined = self.sharing.join(i, self.board.key_of(i))
         if not joined and not self._known_after_all(i) and self._claim(i):
@@ -267,27 +254,20 @@ class _Run:
             return False
         turn = turn_of(board, i)
         if turn.bad is not None:
-            self._skip_after(i, turn.bad)
+            self.ledger.skip_after(i, turn.bad)
         elif turn.problem is not None:
-            self._fail_with(i, turn.problem, "")
+            self._fail_with(i, turn.problem)
         elif turn.off:
-            self._turn_off(i)
+            self.ledger.off(i)
         elif not turn.run:
             self._demand(turn.needs)
             board.count(i)
         return turn.run
 
-    def _turn_off(self, i: int) -> None:
-        """A node is not to run, which is no error."""
-        node = self.board.nodes[i]
-        self.board.state[i] = OFF
-        self._emit(events.Skipped(node.id, node.spec.name, None, "off"))
-        self._release(i)
-
     def _demand(self, numbers: Sequence[int]) -> None:
         """Have nodes settle whose values are needed now."""
         for i in self.board.demand(numbers, self.reuse.fetch):
-            self._cached(i)
+            self.ledger.cached(i)
 
     def _claim(self, i: int) -> bool:
         """Whether this process is to do the work; if another one is at it, look again soon."""
@@ -344,8 +324,8 @@ class _Run:
             self._notice(values)
         board.records[i] = record
         board.state[i] = DONE
-        self._cached(i)
-        self._release(i)
+        self.ledger.cached(i)
+        self.board.settle(i)
 
     def _notice(self, values: Sequence[object] | None) -> None:
         """Whether nodes have to be looked at more closely from now on."""
@@ -361,12 +341,12 @@ class _Run:
         if self.unusual or spec.lazy_inputs or spec.raw_inputs:
             arguments = arguments_of(board, i)
             if isinstance(arguments, Blocked):
-                self._block(i, arguments)
+                self.ledger.block(i, arguments)
                 return
         else:
             arguments = plain_arguments(board, node)
-        if self.on_event is not None:
-            self.on_event(events.Started(node.id, spec.name))
+        if self.ledger.on_event is not None:
+            self.ledger.on_event(events.Started(node.id, spec.name))
         try:
             job = job_of(board, i, arguments, self.context.roots, partial(self._context_of, i), unusual=self.unusual)
         except Exception as error:
@@ -388,13 +368,13 @@ class _Run:
                 self._finish(i, worked)
         else:
             self.running[i] = future = self.engine.submit(partial(work, job, key, keep, self.context.pool))
-            future.add_done_callback(lambda done: self._call_soon(self._on_done, i, done))
+            future.add_done_callback(lambda done: self.ledger.call_soon(self._on_done, i, done))
 
     def _context_of(self, i: int) -> Context:
         """The context of a node."""
         board, checkpoints = self.board, self._checkpoints_for(i)
         return context_of(
-            self.context, board.nodes[i].id, self.token, self._tell, checkpoints, board.keys[i], self.view
+            self.context, board.nodes[i].id, self.token, self.ledger.tell, checkpoints, board.keys[i], self.view
         )
 
     def _checkpoints_for(self, i: int) -> Checkpoints | None:
@@ -423,8 +403,7 @@ class _Run:
             self._grow(i, worked)
             return
         board = self.board
-        node, record = board.nodes[i], worked.record
-        board.records[i] = record
+        board.records[i] = record = worked.record
         if board.uses[i]:
             board.values[i] = worked.values
         self._notice(worked.values)
@@ -432,14 +411,10 @@ class _Run:
         waiting = self.sharing.end(key)
         if key is not None and (checkpoints := self._checkpoints_for(i)) is not None:
             checkpoints.of(key).discard()
-        board.state[i] = DONE
-        if i not in board.again:
-            self.counts[DONE].append(node.id)
-        if self.on_event is not None:
-            self.on_event(events.Finished(node.id, node.spec.name, record.seconds, record.saved))
+        self.ledger.done(i)
         for same in waiting:
             self._take(same, record, worked.values)
-        self._release(i)
+        self.board.settle(i)
 
     def _wait_for_more(self, i: int, names: Sequence[str]) -> None:
         """A node that has asked for lazy inputs runs again when they are there."""
@@ -461,11 +436,11 @@ class _Run:
         except Exception as error:
             self._fail(i, error)
             return
-        if self.on_event is not None:
+        if self.ledger.on_event is not None:
             new = tuple([(board.nodes[n].id, board.nodes[n].spec.name, board.display(n)) for n in added])
-            self.on_event(events.Expanded(node.id, node.spec.name, new))
+            self.ledger.on_event(events.Expanded(node.id, node.spec.name, new))
         board.let_go(i)
-        self.grown.add(i)
+        board.grown.add(i)
         self._demand(needed)
         board.waiting[i] = board.wait_for(i, needed)
         if board.waiting[i] == 0:
@@ -473,10 +448,10 @@ class _Run:
 
     def _collect(self, i: int) -> None:
         """The nodes that a node added have settled."""
-        bad = self.growth.missing(i, self.blocked)
+        bad = self.growth.missing(i, self.ledger.blocked)
         if bad is not None:
             self.growth.let_go(i)
-            self._skip_after(i, bad)
+            self.ledger.skip_after(i, bad)
             return
         worked = self.growth.collect(i)
         if i not in self.growth.saving:
@@ -487,71 +462,13 @@ class _Run:
         """Note the failure of a node, and of those that waited for the very same action."""
         if isinstance(error, Cancelled | asyncio.CancelledError) or type(error).__name__ == "CancelledError":
             if self.token.cancelled:
-                self._skip(i, None, "cancelled")
+                self.ledger.skip(i, None, "cancelled")
                 return
             error = RuntimeError("the node says that it was cancelled, but nobody cancelled the run")
         for failed in (i, *self.sharing.end(self.board.keys[i])):
             self._fail_with(failed, problem_of(self.board.nodes[failed], error), traceback_of(error))
 
-    def _fail_with(self, i: int, problem: Problem, details: str) -> None:
-        node = self.board.nodes[i]
+    def _fail_with(self, i: int, problem: Problem, details: str = "") -> None:
         if i in self.growth.growing:
             self.growth.let_go(i)
-        self.problems.append(problem)
-        self.board.state[i] = FAILED
-        self.counts[FAILED].append(node.id)
-        self._emit(events.Failed(node.id, node.spec.name, problem, details))
-        self._release(i)
-
-    def _block(self, i: int, value: Blocked) -> None:
-        """No value came for a node, on purpose."""
-        if value.message:
-            self._emit(events.Warned(self.board.nodes[i].id, value.message))
-        self.blocked.add(i)
-        self._skip(i, None, "blocked")
-
-    def _skip_after(self, i: int, bad: int) -> None:
-        """A node cannot run since another one did not."""
-        if bad in self.blocked:
-            self.blocked.add(i)
-            self._skip(i, None, "blocked")
-        else:
-            self._skip(i, self.blame.get(bad, bad), "failed")
-
-    def _skip(self, i: int, because: int | None, reason: events.SkipReason) -> None:
-        nodes = self.board.nodes
-        self.board.state[i] = SKIPPED
-        if because is not None:
-            self.blame[i] = because
-        self.counts[SKIPPED].append(nodes[i].id)
-        culprit = nodes[because].id if because is not None else None
-        self._emit(events.Skipped(nodes[i].id, nodes[i].spec.name, culprit, reason))
-        self._release(i)
-
-    def _release(self, i: int) -> None:
-        """Let go of the inputs that nobody else needs, and wake the nodes that waited for this one."""
-        if i not in self.grown:
-            self.board.let_go(i)
-        self.board.wake(i)
-
-    def _tell(self, event: events.Event) -> None:
-        """Pass on what a node says while it runs, from whatever thread that is."""
-        if self.on_event is None:
-            return
-        if threading.get_ident() == self.thread:  # a light or async node: before it can finish
-            self.on_event(event)
-        else:
-            self._call_soon(self.on_event, event)
-
-    def _call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Have something done on the loop, from any thread; nothing if the loop was closed meanwhile."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(callback, *arguments)
-
-    def _pass_on_notices(self) -> None:
-        while self.notices:
-            self._emit(events.Warned("", self.notices.popleft()))
-
-    def _emit(self, event: events.Event) -> None:
-        if self.on_event is not None:
-            self.on_event(event)
+        self.ledger.failed(i, problem, details)
