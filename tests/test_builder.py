@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 import pytest
+import torch
 
 import nodegraph
-from nodegraph import Builder
-from nodegraph.node import node
-from nodegraph.sockets import Saved
+from nodegraph import Builder, Session
+from nodegraph.node import node, spec_of
+from nodegraph.registry import load_registry
+from nodegraph.sockets import Image, Saved
 from nodegraph.sockets.flow import Call, Expansion, Out
 from nodegraph.workflow.document import Param, Ref, Slot, Span, Sweep, Template
+from nodes.image_batches import EmptyImage
+
+
+class Shades(NamedTuple):
+    mixed: Image
+    inverted: Image
 
 
 class Parts(NamedTuple):
@@ -182,6 +191,61 @@ def test_a_node_that_expands_is_chained_like_any_other() -> None:
     assert Halve(9) == Expansion(
         {"divide": Call("Divide", {"dividend": 9, "divisor": 2})}, (Out("divide", 0), Out("divide", 1))
     )
+
+
+@node(category="test")
+def Power(base: int, exponent: int) -> int | Expansion[int]:
+    """A power by multiplying, one node a factor, and itself for the rest."""
+    if exponent == 0:
+        return 1
+    graph = Builder()
+    rest = graph.node("rest", Power, base, exponent - 1)
+    return graph.expansion(graph.node("times", Times, rest, base))  # pyright: ignore[reportArgumentType]
+
+
+@node(category="test")
+def Times(left: int, right: int) -> int:
+    """A product."""
+    return left * right
+
+
+@node(category="test")
+def Mean(picture: Image, parts: int) -> Expansion[Shades]:
+    """The mean of a picture and its negative, with the picture itself, a tensor, as an input."""
+    graph = Builder()
+    inverted = graph.add_type("ImageInvert", image=picture)
+    mixed = graph.add_type("ImageBlend", image1=picture, image2=inverted, blend_factor=1 / parts)
+    return graph.expansion(mixed, inverted)
+
+
+def session(*functions: Callable[..., object]) -> Session:
+    return Session(registry=load_registry().with_specs([spec_of(function) for function in functions]))
+
+
+def test_the_nodes_of_an_expansion_run_in_its_place_and_are_kept() -> None:
+    graph = Builder()
+    exponent = graph.param("exponent", 5)
+    graph.output("power", graph.node("power", Power, 3, exponent))
+    with session(Power, Times) as running:
+        first = running.run(graph.workflow())
+        assert first.outputs == {"power": 243}
+        assert running.run(graph.workflow()).executed == ()
+        more = running.run(graph.workflow(), {"exponent": 6})
+        assert more.outputs == {"power": 729}
+        # The rest is known from before.
+        assert len(more.executed) == 2
+
+
+def test_an_expansion_takes_values_of_any_kind_and_gives_several_results() -> None:
+    graph = Builder()
+    picture = graph.add(EmptyImage, 4, 4, color=0xFF0000)
+    mixed, inverted = graph.node("mean", Mean, picture, 2)  # pyright: ignore[reportGeneralTypeIssues]
+    graph.output("mixed", mixed)
+    graph.output("inverted", inverted)
+    with session(Mean) as running:
+        outputs = running.run(graph.workflow()).outputs
+    assert torch.allclose(cast(torch.Tensor, outputs["mixed"]), torch.tensor(0.5))
+    assert cast(torch.Tensor, outputs["inverted"])[0, 0, 0].tolist() == [0, 1, 1]
 
 
 def test_an_expansion_refuses_what_only_whole_workflows_have() -> None:

@@ -150,7 +150,7 @@ def test_workflows_of_the_stages_are_right(number: int):
 @pytest.mark.parametrize("page", ["docs/models.md", "docs/stages.md", "docs/comfyui-differences.md", "README.md"])
 def test_pages_name_nodes_that_there_are(page: str):
     named = re.findall(r"`([A-Z][a-z]*[A-Z]\w+)`", (ROOT / page).read_text(encoding="utf-8"))
-    known = load_registry().specs.keys() | {"RebatchImages", "RebatchLatents", "BREAK"}
+    known = load_registry().specs.keys() | {"BREAK"}
     assert [name for name in named if name not in known] == []
 
 
