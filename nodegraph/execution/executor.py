@@ -105,6 +105,7 @@ class _Run:
         self.sharing = Sharing(store, self.loop)
         self.wake = asyncio.Event()
         self.stopping = False
+        self.asking: set[int] = set()  # nodes that have been called, and asked for more of their inputs
         self.unusual = bool(self.plan.staged)  # values may be several or none, nodes staged or off
 
     # --- the run as a whole
@@ -345,7 +346,7 @@ class _Run:
                 return
         else:
             arguments = plain_arguments(board, node)
-        if self.ledger.on_event is not None:
+        if self.ledger.on_event is not None and i not in self.asking:
             self.ledger.on_event(events.Started(node.id, spec.name))
         try:
             job = job_of(board, i, arguments, self.context.roots, partial(self._context_of, i), unusual=self.unusual)
@@ -421,6 +422,7 @@ class _Run:
         board = self.board
         node, key = board.nodes[i], board.keys[i]
         self.unusual = True
+        self.asking.add(i)
         board.ready.extend(self.sharing.end(key))
         if key is not None:
             keep_asked(self.store, key, names, node.spec.name)
