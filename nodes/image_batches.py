@@ -60,8 +60,8 @@ def RebatchImages(images: list[Image], batch_size: Count = 1) -> list[Image]:
     """
     import torch
 
-    batches: list[list[Image]] = []
-    for picture in (Image(batch[i : i + 1]) for batch in images for i in range(len(batch))):
+    batches: list[list[torch.Tensor]] = []
+    for picture in (batch[i : i + 1] for batch in images for i in range(len(batch))):
         if not batches or len(batches[-1]) == batch_size or batches[-1][0].shape != picture.shape:
             batches.append([])
         batches[-1].append(picture)

@@ -285,7 +285,9 @@ class _Script:
 
     def complain(self, entry: NodeEntry | None, key: str, problem: Problem) -> None:
         """Note a problem of an input."""
-        place = Place(self.workflow.file) if entry is None else entry.places.get(key, entry.place)
+        place = Place(self.workflow.file)
+        if entry is not None:
+            place = entry.when_place if key == "when" else entry.places.get(key, entry.place)
         self.problems.append(problem.at(place))
 
     def outputs(self) -> Iterator[str]:

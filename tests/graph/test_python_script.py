@@ -56,9 +56,10 @@ def graph_facts(graph: Graph, ids: Mapping[str, str]) -> object:
             node.spec.name,
             {name: (type(value), value) for name, value in node.values.items()},
             {name: (called(graph.nodes[link.node].id), link.output) for name, link in node.links.items()},
+            [(called(graph.nodes[link.node].id), link.output) for link in node.when],
+            node.absent,
             node.entry.cache,
             node.entry.mode,
-            node.entry.when,
         )
         for node in graph.nodes
     }
@@ -195,6 +196,25 @@ outputs: {larger: $larger}
 """)
     )
     assert "width=graph.matrix(range(64, 193, 64))" in text
+
+
+def test_conditions_and_policies_of_nodes_are_kept():
+    text = assert_same(
+        of("""
+params: {flag: true}
+nodes:
+  gate: {uses: CompareNumbers, with: {a: 1, b: 2}}
+  a: {uses: PrimitiveInt, with: {value: 1}, when: $gate, cache: 'off'}
+  b: {uses: PrimitiveInt, with: {value: 1}, when: [$gate, $flag]}
+  c: {uses: PrimitiveInt, with: {value: 1}, when: false}
+  first: {uses: FirstOf, with: {first: $a, second: $b, third: $c}}
+outputs: {first: $first}
+""")
+    )
+    assert 'graph.options("a", cache="off", when=gate)' in text
+    assert 'graph.options("b", when=[gate, flag])' in text
+    bypassed = NodeEntry("canvas", "EmptyLatentImage", mode="muted")
+    assert 'graph.options("canvas", mode="muted")' in assert_same(Workflow({"canvas": bypassed}))
 
 
 def test_sub_workflows_are_written_out(tmp_path: Path):

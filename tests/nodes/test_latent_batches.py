@@ -161,15 +161,21 @@ def test_latents_of_another_size_begin_a_new_batch() -> None:
     assert [tuple(part["samples"].shape) for part in parts] == [(2, 4, 4, 4), (1, 4, 4, 4), (2, 4, 8, 8), (1, 4, 8, 8)]
 
 
+def mask_of(result: Latent) -> torch.Tensor:
+    mask = result.get("noise_mask")
+    assert mask is not None
+    return mask
+
+
 def test_masks_go_with_their_latents() -> None:
     masks = torch.arange(2.0).view(2, 1, 1).expand(2, 32, 32) * 0.5
     one, other = RebatchLatents([batch(2, noise_mask=masks)], 1)
-    assert one["noise_mask"].unique().tolist() == [0]
-    assert other["noise_mask"].unique().tolist() == [0.5]
-    assert one["noise_mask"].shape == (1, 1, 32, 32)
+    assert mask_of(one).unique().tolist() == [0]
+    assert mask_of(other).unique().tolist() == [0.5]
+    assert mask_of(one).shape == (1, 1, 32, 32)
     (both,) = RebatchLatents([batch(1, noise_mask=masks[:1]), batch(1)], 2)
-    assert latent_mask(both["noise_mask"], both["samples"]).flatten(1).unique(dim=1).tolist() == [[0.0], [1.0]]
+    assert latent_mask(mask_of(both), both["samples"]).flatten(1).unique(dim=1).tolist() == [[0.0], [1.0]]
     (shared,) = RebatchLatents([batch(3, noise_mask=masks[1:])], 3)
-    assert shared["noise_mask"].shape == (3, 1, 32, 32)
+    assert mask_of(shared).shape == (3, 1, 32, 32)
     assert "noise_mask" not in RebatchLatents([batch(2)], 2)[0]
     assert RebatchLatents([], 2) == []
