@@ -6,6 +6,7 @@ import importlib
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -65,6 +66,18 @@ def test_workflows_in_the_handbook_are_well_formed(number: int):
     if number == 0:
         assert loaded.workflow is not None
         assert nodegraph.check(loaded.workflow) == ()
+
+
+def test_graphs_of_the_handbook_are_built_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    building, expanding = blocks("docs/python.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(building, "docs/python.md", "exec"), names)
+    assert len(names["result"].outputs) == 2
+    (tmp_path / "mine.py").write_text(expanding, encoding="utf-8")
+    spec = load_registry([tmp_path / "mine.py"]).specs["BlurMore"]
+    expansion = spec.function(torch.ones(1, 2, 2, 3), 2)
+    assert [call.type for call in expansion.calls.values()] == ["ImageBlur", "ImageBlur"]
 
 
 def test_the_node_of_the_handbook_works_and_is_short(tmp_path: Path):
@@ -138,7 +151,7 @@ def test_workflows_of_the_stages_are_right(number: int):
 @pytest.mark.parametrize("page", ["docs/models.md", "docs/stages.md", "docs/comfyui-differences.md", "README.md"])
 def test_pages_name_nodes_that_there_are(page: str):
     named = re.findall(r"`([A-Z][a-z]*[A-Z]\w+)`", (ROOT / page).read_text(encoding="utf-8"))
-    known = load_registry().specs.keys() | {"RebatchImages", "RebatchLatents", "BREAK"}
+    known = load_registry().specs.keys() | {"BREAK"}
     assert [name for name in named if name not in known] == []
 
 

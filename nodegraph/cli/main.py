@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from nodegraph.cli import cache, check, diff, explain, graph, nodes, run, schema, sweep, verify, version
+from nodegraph.cli import cache, check, convert, diff, explain, graph, lock, nodes, run, schema, sweep, verify, version
 from nodegraph.cli.exit_codes import INTERRUPTED, MISUSED, PIPE_CLOSED, PROBLEMS, exit_codes_help
 from nodegraph.version import VERSION
 
@@ -22,6 +22,8 @@ COMMANDS: Final = (
     schema.COMMAND,
     graph.COMMAND,
     diff.COMMAND,
+    convert.COMMAND,
+    lock.COMMAND,
     verify.COMMAND,
     cache.COMMAND,
     version.COMMAND,

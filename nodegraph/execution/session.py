@@ -243,9 +243,10 @@ def _changed(trace: Trace, last: Mapping[str, Seen]) -> dict[str, Seen]:
     return changed
 
 
-def registry_for(settings: Settings) -> Registry:
-    """The node types of installed packs, and of the packs for ComfyUI that the settings name."""
+def registry_for(settings: Settings, folders: Sequence[Path] = ()) -> Registry:
+    """The node types of installed packs, of those in `folders`, and of the packs for ComfyUI that the settings name."""
     return load_registry(
+        folders,
         custom_nodes=settings.custom_nodes, allow_packs=settings.allow_packs, roots=settings.roots(None)
     )
 
