@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nodegraph.workflow.document import Loaded
-from nodegraph.workflow.png import workflow_in_picture
+from nodegraph.workflow.pictures import workflow_in_picture
 from nodegraph.workflow.read import Format, load_text
 from tests.workflow.test_document import EXAMPLE
 from tests.workflow.test_json_reader import DOCUMENT
