@@ -188,6 +188,7 @@ def _read_signature(
         context_name=context_name,
         several=several,
         open=open_,
+        expands=_without_expansion(hints["return"]) is not hints["return"],
     )
 
 

@@ -161,6 +161,10 @@ class Validation:
     inputs: frozenset[str] | None = frozenset()
     types: bool = False
 
+    def takes_over(self, name: str) -> bool:
+        """Whether it checks an input's bounds and choices instead of nodegraph."""
+        return self.inputs is None or name in self.inputs
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -170,7 +174,8 @@ class NodeSpec:
     which says which lazy inputs are needed, for nodes that do not ask by themselves. open: inputs that are not declared
     are passed on as keyword arguments. takes_lists: all inputs arrive as lists. keyed_by: what else the result depends
     on: the node's `id`, or the `shape` of all that it is computed from. source: what is digested as the node's code
-    instead of its function.
+    instead of its function. expands: it may return more nodes to run. checks_arrivals: what arrives by links is checked
+    against bounds and choices, as written values are.
     """
 
     name: str
@@ -199,6 +204,8 @@ class NodeSpec:
     takes_lists: bool = False
     keyed_by: frozenset[Literal["id", "shape"]] = frozenset()
     source: object = field(default=None, compare=False)
+    expands: bool = False
+    checks_arrivals: bool = True
 
     @cached_property
     def inputs_by_name(self) -> Mapping[str, InputSpec]:

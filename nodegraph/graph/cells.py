@@ -68,6 +68,8 @@ class _Sweep:
             for input_name, link in draft.links.items():
                 if input_name not in draft.spec.collecting:
                     found.update(self.along[link.name])
+            for link in draft.when:
+                found.update(self.along[link.name])
             self.along[name] = tuple(sorted(found))
 
     def size(self, along: Iterable[int]) -> int:
@@ -151,7 +153,8 @@ def _sequence(sweep: _Sweep, cells: Sequence[Cell]) -> list[Cell]:
     waiting: dict[Cell, int] = {}
     dependants: dict[Cell, list[Cell]] = {}
     for cell in cells:
-        sources = [s for link in sweep.drafts[sweep.names[cell.node]].links.values() for s in sweep.sources(cell, link)]
+        draft = sweep.drafts[sweep.names[cell.node]]
+        sources = [s for link in (*draft.links.values(), *draft.when) for s in sweep.sources(cell, link)]
         waiting[cell] = len(sources)
         for source in sources:
             dependants.setdefault(source, []).append(cell)
@@ -226,7 +229,8 @@ def _node(
         if key not in specs:
             specs[key] = gathering_spec(spec, parts)
         spec = specs[key]
-    return GraphNode(id_, spec, values, links, draft.entry)
+    when = tuple([Link(index[next(iter(sweep.sources(cell, link)))], link.output) for link in draft.when])
+    return GraphNode(id_, spec, values, links, draft.entry, when, draft.absent)
 
 
 def _with_axes(sweep: _Sweep, cell: Cell, draft: DraftNode) -> dict[str, object]:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from itertools import islice
 
 from nodegraph.errors import Problem, did_you_mean, listing, shorten
+from nodegraph.graph.draft import NamedLink
 from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
+from nodegraph.sockets.types import SocketType
 from nodegraph.workflow.document import NodeEntry, Ref, Slot, Workflow
 
 MAX_COMPARISONS = 100_000
@@ -204,6 +206,17 @@ def cycle(workflow: Workflow, names: Sequence[str]) -> Problem:
         node=names[0],
         got=" -> ".join(path),
         hint="remove one of these links",
+    )
+
+
+def not_a_gate(link: NamedLink, offered: SocketType) -> Problem:
+    """`when` refers to an output that is neither true nor false."""
+    return Problem(
+        code="type_mismatch",
+        message=f"'when' wants true or false, but {link.written} is {offered}",
+        got=str(offered),
+        expected="BOOLEAN",
+        hint="refer to an output of type BOOLEAN",
     )
 
 

@@ -23,9 +23,14 @@ class NamedLink(NamedTuple):
 
 @dataclass(slots=True)
 class DraftNode:
-    """A node whose inputs are resolved but whose links are not checked for type yet."""
+    """A node whose inputs are resolved but whose links are not checked for type yet.
+
+    `when`: the outputs that all have to be true for it to run. absent: it is known already that it will not.
+    """
 
     entry: NodeEntry
     spec: NodeSpec
     values: dict[str, object]
     links: dict[str, NamedLink]
+    when: tuple[NamedLink, ...] = ()
+    absent: bool = False

@@ -27,7 +27,10 @@ def check_link_types(nodes: Mapping[str, DraftNode], order: Sequence[str]) -> li
         spec = node.spec
         bound: dict[str, SocketType] = {}
         for input_name, link in node.links.items():
-            wanted = spec.inputs_by_name[input_name].type
+            given_input = spec.input(input_name)
+            if given_input is None or (spec.validation is not None and spec.validation.types):
+                continue
+            wanted = given_input.type
             source = given.get(link.name)
             offered = source[link.output] if source is not None else nodes[link.name].spec.outputs[link.output].type
             if wanted is offered and wanted.variable is None:
@@ -51,7 +54,8 @@ def check_link_types(nodes: Mapping[str, DraftNode], order: Sequence[str]) -> li
 
 def _bind_literals(node: DraftNode, bound: dict[str, SocketType]) -> None:
     for name, value in node.values.items():
-        variable = node.spec.inputs_by_name[name].type.variable
+        given_input = node.spec.inputs_by_name.get(name)
+        variable = given_input.type.variable if given_input is not None else None
         if variable is not None and variable not in bound and type(value) in LITERAL_TYPES:
             bound[variable] = SocketType((LITERAL_TYPES[type(value)],))
 

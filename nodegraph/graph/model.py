@@ -21,13 +21,18 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """A node with every input settled: `values` (defaults filled in) and `links` by input name."""
+    """A node with every input settled: `values` (defaults filled in) and `links` by input name.
+
+    `when`: outputs that all have to be true for it to run. absent: it is not to run, which was known beforehand.
+    """
 
     id: str
     spec: NodeSpec
     values: Mapping[str, object]
     links: Mapping[str, Link]
     entry: NodeEntry
+    when: tuple[Link, ...] = ()
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

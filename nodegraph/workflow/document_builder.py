@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal, cast, get_args
 
 from nodegraph.errors import Place, did_you_mean, listing, shorten
-from nodegraph.workflow.document import CachePolicy, NodeEntry, Param, Ref, Value, Workflow
+from nodegraph.workflow.document import CachePolicy, NodeEntry, Param, Ref, Slot, Value, Workflow
 from nodegraph.workflow.param_reader import read_param
 from nodegraph.workflow.sweep_reader import SWEEP_KEYS, read_sweep
 from nodegraph.workflow.texts import NAME_HELP, BadReference, name_fault, parse_text
@@ -20,7 +20,7 @@ from nodegraph.workflow.tree import UNREADABLE, Located, Report, Unreadable, kin
 
 VERSION: Final = 1
 DOCUMENT_KEYS: Final = ("nodegraph", "name", "description", "params", *SWEEP_KEYS, "nodes", "outputs", "layout")
-NODE_KEYS: Final = ("uses", "with", "title", "note", "cache", *SWEEP_KEYS)
+NODE_KEYS: Final = ("uses", "with", "when", "title", "note", "cache", *SWEEP_KEYS)
 CACHE_POLICIES: Final = cast("tuple[str, ...]", get_args(CachePolicy))
 
 
@@ -131,7 +131,27 @@ def read_node(name: str, entry: Located, report: Report) -> NodeEntry:
         places=MappingProxyType(places),
         key_places=MappingProxyType(key_places),
         sweep=read_sweep(keys, report, read_value, node=name),
+        when=read_when(keys, name, report),
+        when_place=report.at(keys["when"]) if "when" in keys else Place(),
     )
+
+
+def read_when(keys: dict[str, Located], node: str, report: Report) -> Value:
+    """What decides whether a node runs: true or false, a parameter, an output, or a list of such; None without any."""
+    entry = keys.get("when")
+    if entry is None or entry.value is UNREADABLE:
+        return None
+    items = entry.value if isinstance(entry.value, list) else [entry]
+    found: list[Value] = []
+    for item in items:
+        value = read_value(item, report, node, None)
+        if isinstance(value, bool | Ref | Slot):
+            found.append(value)
+        elif value is not UNREADABLE:
+            shown = shorten(item.value) if isinstance(item.value, str) else kind_of(item.value)
+            message = f"'when' is true, false, or a reference such as $flag or $node.output, not {shown}"
+            report.add("wrong_kind", message, report.at(item), node=node, got=shown)
+    return tuple(found) if isinstance(entry.value, list) else found[0] if found else None
 
 
 def read_value(

@@ -60,12 +60,14 @@ def inline_parts(workflow: Workflow) -> tuple[Workflow, tuple[Problem, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """One workflow file in the place where it is used; `values` are its parameters, in the names of the result."""
+    """One workflow file in the place where it is used; `values` are its parameters, in the names of the result, `when`
+    is what decides whether it runs."""
 
     prefix: str
     workflow: Workflow
     values: Mapping[str, Value]
     files: tuple[Path, ...]
+    when: tuple[Value, ...] = ()
 
 
 @dataclass(slots=True)
@@ -81,16 +83,27 @@ def _place(state: _State, level: _Level, entry: NodeEntry) -> _Level | None:
     name = level.prefix + entry.id
     inputs = {key: _translated(state, level, entry, key, value) for key, value in entry.inputs.items()}
     placed = replace(entry, id=name, inputs=MappingProxyType(inputs), sweep=_swept(state, level, entry))
+    when = _gates(state, level, entry)
+    if when:
+        placed = replace(placed, when=when)
     if is_part(entry.uses):
         part = _open(state, level, entry)
         if part is not None:
             workflow, files = part
             values = _bound(state, placed, workflow)
-            inner = _Level(name + "/", workflow, values, files)
+            inner = _Level(name + "/", workflow, values, files, when)
             state.outputs[name] = {key: Ref(f"{name}/{ref.name}", ref.output) for key, ref in workflow.outputs.items()}
             return inner
     state.nodes[name] = placed
     return None
+
+
+def _gates(state: _State, level: _Level, entry: NodeEntry) -> tuple[Value, ...]:
+    """All that decides whether a node runs: what it says itself, and what the nodes say that it is a part of."""
+    if entry.when is None:
+        return level.when
+    own = entry.when if isinstance(entry.when, tuple) else (entry.when,)
+    return (*level.when, *[_translated(state, level, entry, "when", value) for value in own])
 
 
 def _open(state: _State, level: _Level, entry: NodeEntry) -> tuple[Workflow, tuple[Path, ...]] | None:
@@ -218,7 +231,11 @@ def _relinked(state: _State, entry: NodeEntry) -> NodeEntry:
             else value
         )
         inputs[key] = settled
-    return replace(entry, inputs=MappingProxyType(inputs))
+    when = entry.when
+    if isinstance(when, tuple):
+        at = (entry.id, "when")
+        when = tuple([_settled(state, v, entry.when_place, at) if isinstance(v, Ref) else v for v in when])
+    return replace(entry, inputs=MappingProxyType(inputs), when=when)
 
 
 #: Stands for a link whose problem has been told already.

@@ -151,6 +151,7 @@ def node_schema(specs: list[NodeSpec]) -> Schema:
                 ],
             },
             "with": {"description": "What the node is given, by input."},
+            "when": when_schema(),
             "title": text_schema("What editors call the node."),
             "note": text_schema("A remark."),
             "cache": {
@@ -173,6 +174,13 @@ def inputs_schema(spec: NodeSpec) -> Schema:
         "additionalProperties": False,
         "properties": {given.name: input_schema(given) for given in spec.inputs},
     }
+
+
+def when_schema() -> Schema:
+    """What decides whether a node runs."""
+    one: Schema = {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": r"^\$[A-Za-z_]"}]}
+    description = "Whether the node runs: true, false, a parameter ($flag) or an output ($node); of a list, all."
+    return {"description": description, "anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
 
 
 def sweep_schema(description: str) -> Schema:

@@ -111,6 +111,8 @@ def node_data(node: NodeEntry, ids: Mapping[str, str]) -> Data:
         data["note"] = node.note
     if node.cache != "auto":
         data["cache"] = node.cache
+    if node.when is not None:
+        data["when"] = value_data(node.when, ids)
     if node.inputs:
         data["with"] = {name: value_data(value, ids) for name, value in node.inputs.items()}
     if node.sweep is not None:
