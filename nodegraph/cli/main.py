@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from nodegraph.cli import cache, check, diff, explain, graph, nodes, run, schema, sweep, verify, version
+from nodegraph.cli import cache, check, convert, diff, explain, graph, nodes, run, schema, sweep, verify, version
 from nodegraph.cli.exit_codes import INTERRUPTED, MISUSED, PIPE_CLOSED, PROBLEMS, exit_codes_help
 from nodegraph.version import VERSION
 
@@ -21,6 +21,7 @@ COMMANDS: Final = (
     nodes.COMMAND,
     schema.COMMAND,
     graph.COMMAND,
+    convert.COMMAND,
     diff.COMMAND,
     verify.COMMAND,
     cache.COMMAND,

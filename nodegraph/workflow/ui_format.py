@@ -96,6 +96,7 @@ def read_entry(reading: _Reading, scope: Scope, node: UiNode) -> NodeEntry:
             widgets[name] = value
     given: dict[str, Value] = {}
     places: dict[str, Place] = {}
+    silent: set[str] = set()  # a primitive may turn out to have no value; the default is taken then
     for name, value in widgets.items():
         places[name] = reading.report.at(value)
         plain = literal(value)
@@ -108,6 +109,7 @@ def read_entry(reading: _Reading, scope: Scope, node: UiNode) -> NodeEntry:
         name = listed.widget or listed.name
         places[name] = node.place
         if isinstance(source, Primitive):
+            silent.add(name)
             fed = Fed(id_, name, spec.inputs_by_name.get(name) if spec is not None else None)
             reading.primitives.setdefault(source.key, (source, []))[1].append(fed)
             given.pop(name, None)
@@ -126,7 +128,7 @@ def read_entry(reading: _Reading, scope: Scope, node: UiNode) -> NodeEntry:
         place=node.place,
         uses_place=node.type_place,
         places=MappingProxyType(places),
-        key_places=MappingProxyType(dict(places)),
+        key_places=MappingProxyType({name: place for name, place in places.items() if name not in silent}),
         mode=scope.mode(node),
         pack=pack_of(node, spec),
         wanted=wanted_of(node),

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, cast
 
 from nodegraph.errors import Problem, ProblemError
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Slot, Span, Sweep, Template, Value, Workflow
+from nodegraph.workflow.document import (
+    NodeEntry,
+    Note,
+    Param,
+    Ref,
+    Scalar,
+    Slot,
+    Span,
+    Sweep,
+    Template,
+    Value,
+    Workflow,
+)
+from nodegraph.workflow.editor_keys import group_titles, origin_keys
 from nodegraph.workflow.param_values import type_of
 from nodegraph.workflow.sweeps import split_target
 from nodegraph.workflow.texts import NAME, escape, name_fault, write_text
@@ -25,6 +38,7 @@ BRACKETS: Final = re.compile(r"[][{},?]")
 MISREAD: Final = re.compile(
     r"y|n|yes|no|on|off|true|false|null|[-+]?\.(?:inf|nan)|[-+.0-9][-+.:_0-9 a-fotxz]*", re.IGNORECASE
 )
+NEVER_COMMENTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]")
 NEVER_RAW: Final = re.compile(r"[\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]")
 
 
@@ -34,7 +48,17 @@ def dump_yaml(workflow: Workflow) -> str:
     Node ids that YAML workflows cannot have (those of API-format files, such as `3`) are replaced by ones
     they can. Raises ProblemError for numbers that are not finite.
     """
-    return "\n".join(yaml_lines(to_data(workflow), 0)) + "\n"
+    lines = list(yaml_lines(to_data(workflow), 0))
+    return "\n".join([lines[0], *comment_lines(workflow.notes), *lines[1:]]) + "\n"
+
+
+def comment_lines(notes: Iterable[Note]) -> Iterator[str]:
+    """Notes on the canvas as comments."""
+    for note in notes:
+        text = f"{note.title}\n{note.text}" if note.title else note.text
+        for line in text.strip().splitlines():
+            yield f"# {NEVER_COMMENTED.sub(' ', line)}".rstrip()
+        yield "#"
 
 
 def dump_json(workflow: Workflow) -> str:
@@ -59,6 +83,9 @@ def to_data(workflow: Workflow) -> dict[str, Data]:
     data["nodes"] = {ids[name]: node_data(node, ids) for name, node in workflow.nodes.items()}
     if workflow.outputs:
         data["outputs"] = {name: value_data(ref, ids) for name, ref in workflow.outputs.items()}
+    if workflow.groups:
+        titled = zip(group_titles(workflow.groups), workflow.groups, strict=True)
+        data["groups"] = {title: [finite(number) for number in group.bounds] for title, group in titled}
     if workflow.layout:
         data["layout"] = {ids.get(name, name): [finite(x), finite(y)] for name, (x, y) in workflow.layout.items()}
     return data
@@ -111,12 +138,15 @@ def node_data(node: NodeEntry, ids: Mapping[str, str]) -> Data:
         data["note"] = node.note
     if node.cache != "auto":
         data["cache"] = node.cache
+    if node.mode != "run":
+        data["mode"] = node.mode
     if node.when is not None:
         data["when"] = value_data(node.when, ids)
     if node.inputs:
         data["with"] = {name: value_data(value, ids) for name, value in node.inputs.items()}
     if node.sweep is not None:
         data[node.sweep.key] = sweep_data(node.sweep, ids)
+    data.update(cast("dict[str, Data]", origin_keys(node)))
     return data
 
 
