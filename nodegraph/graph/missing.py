@@ -14,6 +14,7 @@ from nodegraph.workflow.document import NodeEntry, Ref, Wanted, Workflow
 from nodegraph.workflow.parts import inline_parts
 
 INPUT_FOLDER = "input"
+EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def missing_of(workflow: Workflow, problems: Iterable[Problem], registry: Regist
         if problem.code == "unknown_node" and problem.got and problem.node:
             types.setdefault(problem.got, []).append(problem.node)
         elif problem.code == "not_a_choice" and entry is not None and problem.input:
-            _note_choice(finding, entry, problem.input)
+            _note_choice(finding, entry, problem.input, problem.got or "")
     for entry in settled.nodes.values():
         _note_wanted(finding, entry)
     packs = {entry.uses: entry.pack for entry in settled.nodes.values() if entry.pack}
@@ -114,10 +115,13 @@ def missing_of(workflow: Workflow, problems: Iterable[Problem], registry: Regist
     )
 
 
-def _note_choice(finding: _Finding, entry: NodeEntry, name: str) -> None:
-    """A value that is not among the choices, if those are files."""
+def _note_choice(finding: _Finding, entry: NodeEntry, name: str, got: str) -> None:
+    """A value that is not among the choices, if those are files; or a textual inversion that a prompt asks for."""
     spec = finding.registry.get(entry.uses)
     given = spec.inputs_by_name.get(name) if spec is not None else None
+    if given is not None and given.mentions is not None:
+        finding.note(EMBEDDINGS, got.rstrip(","), entry.id)
+        return
     choices = given.choices if given is not None else None
     value = entry.inputs.get(name, given.default if given is not None else None)
     if isinstance(value, Ref) and value.name in finding.workflow.params:

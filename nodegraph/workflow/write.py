@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final, cast
 
 from nodegraph.errors import Problem, ProblemError
@@ -202,9 +203,10 @@ def entry_lines(head: str, value: Data, indent: int) -> Iterator[str]:
         return
     # Nodes read best in blocks, one line an input; what fits in a line and holds only plain values goes in
     # one.
-    line = f"{head} {flow(value)}"
     one_line = indent > 0 or head == "layout:"
-    if not isinstance(value, dict | list) or not value or (one_line and is_flat(value) and len(line) <= WIDTH):
+    if not isinstance(value, dict | list) or not value:
+        yield f"{head} {flow(value)}"
+    elif one_line and is_flat(value) and len(line := f"{head} {flow(value)}") <= WIDTH:
         yield line
     elif isinstance(value, dict):
         yield head
@@ -254,14 +256,18 @@ def scalar(value: Scalar, in_flow: bool = False) -> str:
         return f"{mantissa if '.' in mantissa else mantissa + '.0'}{e}{exponent}"
     if isinstance(value, int):
         return str(value)
-    is_plain = (
-        PLAIN.fullmatch(value)
-        and not NOT_PLAIN.search(value)
-        and not MISREAD.fullmatch(value)
-        and value[:2] not in ("- ", "--", "..")
-        and not (in_flow and BRACKETS.search(value))
+    return value if (is_plain if len(value) < 100 else is_plain.__wrapped__)(value) and not (in_flow and BRACKETS.search(value)) else quoted(value)
+
+
+@lru_cache(4096)
+def is_plain(text: str) -> bool:
+    """Whether a text may stand without quotes in a block; the same keys come again and again."""
+    return bool(
+        PLAIN.fullmatch(text)
+        and not NOT_PLAIN.search(text)
+        and not MISREAD.fullmatch(text)
+        and text[:2] not in ("- ", "--", "..")
     )
-    return value if is_plain else quoted(value)
 
 
 def quoted(text: str) -> str:
