@@ -19,13 +19,14 @@ from tests.workflow.same import same_graph
 from tests.workflow.stand_ins import roots_in, stand_in
 
 PACKAGE = "comfyui_workflow_templates"
-KNOWN = """
-    2_pass_pose_worship area_composition area_composition_square_area_for_subject controlnet_example default
-    depth_controlnet depth_t2i_adapter embedding_example esrgan_example gligen_textbox_example
-    hiresfix_esrgan_workflow hiresfix_latent_workflow image2image inpaint_example inpaint_model_outpainting
-    latent_upscale_different_prompt_model lora lora_multiple mixing_controlnets sdxl_refiner_prompt_example
-    sdxl_revision_text_prompts sdxl_revision_zero_positive sdxl_simple_example sdxlturbo_example
-""".split()
+KNOWN = [
+    "2_pass_pose_worship", "area_composition", "area_composition_square_area_for_subject", "controlnet_example",
+    "default", "depth_controlnet", "depth_t2i_adapter", "embedding_example", "esrgan_example",
+    "gligen_textbox_example", "hiresfix_esrgan_workflow", "hiresfix_latent_workflow", "image2image",
+    "inpaint_example", "inpaint_model_outpainting", "latent_upscale_different_prompt_model", "lora",
+    "lora_multiple", "mixing_controlnets", "sdxl_refiner_prompt_example", "sdxl_revision_text_prompts",
+    "sdxl_revision_zero_positive", "sdxl_simple_example", "sdxlturbo_example",
+]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(PACKAGE) is None,
