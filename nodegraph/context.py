@@ -248,7 +248,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One node's door to the outside, for one run."""
+    """One node's door to the outside, for one run. `call` counts the calls of a node that is called for each item."""
 
     node: str = ""
     roots: Roots = Roots()
@@ -259,6 +259,7 @@ class Context:
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     provenance: Provenance = Provenance()
     graph: GraphView | None = None
+    call: int = 0
     digest_file: Callable[[Path], str] | None = None
     previews: bool = True
     token: CancelToken | None = None

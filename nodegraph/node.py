@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from nodegraph.context import NO_CONTEXT, Cancelled, Context
-from nodegraph.sockets.flow import Expansion, Lazy
+from nodegraph.sockets.flow import Blocked, Expansion, Lazy
 from nodegraph.sockets.types import (
     SocketType,
     collected,
@@ -52,6 +52,7 @@ from nodegraph.spec import (
 
 __all__ = [
     "NO_CONTEXT",
+    "Blocked",
     "Cancelled",
     "Choices",
     "Context",
@@ -188,7 +189,7 @@ def _read_signature(
         context_name=context_name,
         several=several,
         open=open_,
-        expands=_without_expansion(hints["return"]) is not hints["return"],
+        expands="Expansion" in str(hints["return"]),
     )
 
 
@@ -295,12 +296,14 @@ def _read_outputs(annotation: object) -> tuple[tuple[OutputSpec, ...], bool]:
 
 
 def _without_expansion(annotation: object) -> object:
-    """X for `Expansion[X]` and `X | Expansion[X]`; any other annotation as it is."""
+    """X for `Expansion[X]`, `X | Expansion[X]` and `X | Blocked`; any other annotation as it is."""
     members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    plain = [member for member in members if wrapped(member, Expansion) is None]
+    plain = [member for member in members if wrapped(member, Expansion) is None and member is not Blocked]
     held = [found[1] for member in members if (found := wrapped(member, Expansion)) is not None]
-    if not held:
+    if len(plain) == len(members):
         return annotation
+    if not held and plain:
+        return Union[tuple(plain)]  # noqa: UP007 (of members that are known only now)
     whole = list(dict.fromkeys([*plain, *held]))
     if len(whole) != 1:
         raise TypeError("an Expansion[X] stands alone or beside the same X")

@@ -236,6 +236,11 @@ class NodeSpec:
         return frozenset(s.name for s in self.inputs if s.lazy)
 
     @cached_property
+    def any_list(self) -> bool:
+        """Whether all or some of its inputs take all items at once."""
+        return self.takes_lists or any(s.takes_list for s in self.inputs)
+
+    @cached_property
     def raw_inputs(self) -> frozenset[str]:
         """Inputs where links arrive as themselves."""
         return frozenset(s.name for s in self.inputs if s.raw)

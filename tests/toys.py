@@ -162,6 +162,7 @@ def run(
     context: Context | None = None,
     roots: Roots | None = None,
     workers: int = 1,
+    types: Registry | None = None,
 ) -> RunResult:
     """Plan and run a graph in this process."""
     engine = LocalEngine(workers)
@@ -176,6 +177,7 @@ def run(
                 on_event=events.append if events is not None else on_event,
                 token=token,
                 want=[graph.index[name] for name in want] if want is not None else todo.targets,
+                registry=types,
             )
         )
     finally:

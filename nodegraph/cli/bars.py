@@ -65,8 +65,12 @@ class BarsView:
             case Failed():
                 self._end(event.node)
                 self.failed.append(event)
+            case Skipped(reason="off"):
+                pass
             case Skipped():
                 self._end(event.node)
+            case events.Expanded():
+                self.total += len(event.added)
             case Warned():
                 self._print(warning_line(event), "yellow")
             case RunFinished():
@@ -97,8 +101,9 @@ class BarsView:
         if node in self.tasks:
             self.progress.remove_task(self.tasks.pop(node))
         self.done += 1
+        self.total = max(self.total, self.done)  # lazy inputs are asked for on the way
         if self.whole is not None:
-            self.progress.update(self.whole, completed=self.done, amount=f"{self.done}/{self.total}")
+            self.progress.update(self.whole, total=self.total, completed=self.done, amount=f"{self.done}/{self.total}")
 
     def _print(self, line: str, style: str) -> None:
         self.progress.console.print(Text(printable(line), style=style))

@@ -44,21 +44,25 @@ def tell(explained: Sequence[Explained], *, json: bool) -> None:
     """Print what will run and why."""
     from nodegraph.cli.terminal import count, say
 
-    runs = sum(each.action == "run" for each in explained)
+    runs, hits = (sum(each.action == action for each in explained) for action in ("run", "hit"))
     if json:
         nodes = [each.to_json() for each in explained]
-        data = {"event": "explained", "hits": len(explained) - runs, "runs": runs, "nodes": nodes}
+        data = {"event": "explained", "hits": hits, "runs": runs, "nodes": nodes}
         say(json_format.dumps(data, ensure_ascii=False))
         return
     width = min(40, max((len(each.node) for each in explained), default=0))
     for each in explained:
         if each.action == "hit":
             say(f"{each.node:<{width}}  cached", style="dim")
+        elif each.action == "off":
+            say(f"{each.node:<{width}}  off     its 'when' does not hold", style="dim")
+        elif each.action == "idle":
+            say(f"{each.node:<{width}}  idle    it runs only if a node asks for it", style="dim")
         else:
             say(f"{each.node:<{width}}  runs    {why(each)}")
     known = sum(each.seconds or 0.0 for each in explained if each.action == "hit")
     saved = f", which saves {known:.1f} s" if known >= 0.05 else ""
-    say(f"{count(len(explained), 'node')}: {runs:,} to run, {len(explained) - runs:,} cached{saved}")
+    say(f"{count(len(explained), 'node')}: {runs:,} to run, {hits:,} cached{saved}")
 
 
 def why(each: Explained) -> str:

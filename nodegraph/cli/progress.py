@@ -10,7 +10,7 @@ from typing import Protocol
 from nodegraph.cli.signals import write_stopping
 from nodegraph.cli.terminal import count, say, show_problem, shown_path
 from nodegraph.errors import Problem
-from nodegraph.execution.events import Cached, Event, Failed, Finished, Planned, RunFinished, Skipped, Warned
+from nodegraph.execution.events import Cached, Event, Expanded, Failed, Finished, Planned, RunFinished, Skipped, Warned
 from nodegraph.sockets.values import Saved
 
 
@@ -96,6 +96,12 @@ class LinesView(QuietView):
                     say(event.details.rstrip(), stream=sys.stderr)
             case Skipped(because=str()):
                 self._line(event.node, event.type, f"skipped because '{event.because}' failed")
+            case Skipped(reason="off"):
+                say(f"{event.node} ({event.type}) is off: its 'when' does not hold, or that of a node it needs")
+            case Skipped(reason="blocked"):
+                self._line(event.node, event.type, "not run, since no value came for it")
+            case Expanded():
+                self.total += len(event.added)
             case Warned():
                 say(warning_line(event), stream=sys.stderr)
             case RunFinished():
@@ -105,6 +111,7 @@ class LinesView(QuietView):
 
     def _line(self, node: str, type_: str, end: str) -> None:
         self.done += 1
+        self.total = max(self.total, self.done)  # lazy inputs are asked for on the way
         say(f"[{self.done}/{self.total}] {node} ({type_}) {end}")
 
     def _results(self, node: str, saved: Saved | None) -> None:

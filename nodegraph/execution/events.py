@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 Status = Literal["done", "failed", "cancelled"]
+SkipReason = Literal["failed", "cancelled", "blocked", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +108,30 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A node did not run, because the node `because` failed (or, with None, the run was cancelled)."""
+    """A node did not run: the node `because` failed, the run was cancelled, no value came for it (blocked), or its
+    `when` does not hold (off)."""
 
     node: str
     type: str
     because: str | None
+    reason: SkipReason = "failed"
 
     def to_json(self) -> dict[str, object]:
-        return {"event": "skipped", "node": self.node, "type": self.type, "because": self.because}
+        data: dict[str, object] = {"event": "skipped", "node": self.node, "type": self.type}
+        return data | {"because": self.because, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A node has added others: their ids, types, and the nodes of the workflow that they are shown as."""
+
+    node: str
+    type: str
+    added: tuple[tuple[str, str, str], ...]
+
+    def to_json(self) -> dict[str, object]:
+        added = [{"node": node, "type": type_, "display": display} for node, type_, display in self.added]
+        return {"event": "expanded", "node": self.node, "type": self.type, "added": added}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +166,7 @@ class RunFinished:
         return {"event": "run_finished", "status": self.status, "seconds": round(self.seconds, 6), **counts}
 
 
-Event = Planned | Started | Progress | Preview | Finished | Cached | Failed | Skipped | Warned | RunFinished
+Event = Planned | Started | Progress | Preview | Finished | Cached | Failed | Skipped | Expanded | Warned | RunFinished
 Listener = Callable[[Event], None]
 
 

@@ -3,40 +3,50 @@
 Demand-driven: what the store knows is not run, and values are fetched only for nodes that do run. No step recurses, so
 depth does not matter. Light nodes run on the event loop one after the other; heavy ones go to the engine; `async`
 ones overlap. A node whose inputs turn out to be known after all (an upstream node ran to the same bytes) is not run.
+
+A graph may be another one than it seemed: nodes ask for lazy inputs, add nodes (`growth`), give several items or none
+(`mapping`), or do not run at all (`when:`, see `stages`). All of it happens on the board, between two visits of a node.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from nodegraph.cache.checkpoints import Checkpoints
-from nodegraph.cache.keys import action_key
-from nodegraph.cache.records import Record, ResultStore, Tally
+from nodegraph.cache.records import Record, ResultStore
 from nodegraph.context import Cancelled, CancelToken, Context
 from nodegraph.engines.local import Engine
 from nodegraph.errors import Problem
 from nodegraph.execution import events
+from nodegraph.execution.arguments import arguments_of, job_of, plain_arguments
+from nodegraph.execution.board import Board
 from nodegraph.execution.events import Listener
-from nodegraph.execution.forecast import DONE, FAILED, HIT, SKIPPED, TODO, Forecast, forecast, usable_files
+from nodegraph.execution.forecast import Forecast, forecast
+from nodegraph.execution.growth import Growth, stuck_in_circles
 from nodegraph.execution.keeping import Keeper
-from nodegraph.execution.outcome import check_arrivals, problem_of, traceback_of
+from nodegraph.execution.ledger import Ledger
+from nodegraph.execution.outcome import problem_of, traceback_of
 from nodegraph.execution.plan import Plan
-from nodegraph.execution.result import RunResult, Trace
+from nodegraph.execution.result import RunResult
+from nodegraph.execution.reuse import Reuse
+from nodegraph.execution.sharing import Sharing
+from nodegraph.execution.stages import asked_for, keep_asked
+from nodegraph.execution.states import DONE, FAILED, HIT, OFF, SKIPPED, TODO
+from nodegraph.execution.summary import result_of, tallies
+from nodegraph.execution.turns import turn_of
+from nodegraph.execution.view import RunView
 from nodegraph.execution.work import Worked, context_of, work, work_async
 from nodegraph.files import FileDigests
+from nodegraph.registry import Registry
+from nodegraph.sockets.flow import Blocked, Many
 
 YIELD_SECONDS = 0.005  # how long light nodes may hold the event loop
 YIELD_EVERY = 64  # nodes between two looks at the clock
-POLL_SECONDS = 0.1  # between two looks at what another process works on
 
 
 async def execute(
@@ -51,222 +61,131 @@ async def execute(
     files: FileDigests | None = None,
     notices: deque[str] | None = None,
     checkpoints: Checkpoints | None = None,
+    registry: Registry | None = None,
 ) -> RunResult:
     """Run a plan. `want` names nodes whose values the result is to hold; `files` digests files, as for the plan;
     `notices` are passed on as warnings, also those that arrive while nodes run; `checkpoints` are where long nodes note
-    how far they got.
+    how far they got; `registry` has the types of nodes that nodes may add.
 
     Never raises for a node's failure: the result says what failed, and everything that does not depend on it has run.
     """
-    run = _Run(plan, store, engine, context or Context(), on_event, token or CancelToken(), frozenset(want))
-    run.files, run.notices = files or FileDigests(), notices if notices is not None else deque()
-    run.checkpoints = checkpoints
+    board = Board(plan)
+    ledger = Ledger(board, on_event, notices if notices is not None else deque())
+    run = _Run(board, ledger, store, engine, context or Context(), token or CancelToken(), frozenset(want))
+    run.files, run.checkpoints = files or FileDigests(), checkpoints
+    run.growth.registry = registry or Registry()
     return await run.go()
 
 
 class _Run:
-    """The state of one run, by node number."""
+    """One run: what the board says is done, and what comes of it goes back to the board."""
 
     def __init__(
         self,
-        plan: Plan,
+        board: Board,
+        ledger: Ledger,
         store: ResultStore,
         engine: Engine,
         context: Context,
-        on_event: Listener | None,
         token: CancelToken,
         want: frozenset[int],
     ) -> None:
-        size = len(plan.graph.nodes)
-        self.plan, self.store, self.engine, self.token, self.want = plan, store, engine, token, want
-        self.context, self.on_event = context, on_event
-        self.files, self.notices = FileDigests(), deque[str]()
+        self.board, self.ledger, self.plan = board, ledger, board.plan
+        self.store, self.engine, self.context, self.token, self.want = store, engine, context, token, want
+        self.files = FileDigests()
         self.checkpoints: Checkpoints | None = None
-        self.forecast = Forecast.empty(size)
-        self.state, self.keys, self.records = self.forecast.state, self.forecast.keys, self.forecast.records
-        self.keeper = Keeper(plan, store, self.files, self.keys, self.records)
-        self.values: list[tuple[object, ...] | None] = [None] * size
-        self.waiting = [0] * size
-        self.uses = [0] * size
-        self.dependants: dict[int, list[int]] = {}
-        self.blame: dict[int, int] = {}
-        self.ready: deque[int] = deque()
+        self.forecast = Forecast.empty(0)
+        self.growth = Growth(board, Registry(), context.roots)
+        self.keeper = Keeper(board, store, self.files)
+        self.reuse = Reuse(board, store, context.roots, self.files)
+        self.view = RunView(board)
         self.finished: deque[tuple[int, asyncio.Task[Worked] | Future[Worked]]] = deque()
         self.running: dict[int, asyncio.Task[Worked] | Future[Worked]] = {}
-        self.in_flight: dict[bytes, list[int]] = {}  # action key → nodes waiting for that very result
-        self.elsewhere: dict[int, asyncio.TimerHandle] = {}  # nodes whose action another process works on
-        self.claimed: set[bytes] = set()
-        self.problems: list[Problem] = []
-        self.counts: dict[int, list[str]] = {HIT: [], DONE: [], FAILED: [], SKIPPED: []}
         self.loop = asyncio.get_running_loop()
-        self.thread = threading.get_ident()
+        self.sharing = Sharing(store, self.loop)
         self.wake = asyncio.Event()
         self.stopping = False
+        self.asking: set[int] = set()  # nodes that have been called, and asked for more of their inputs
+        self.unusual = bool(self.plan.staged)  # values may be several or none, nodes staged or off
 
     # --- the run as a whole
 
     async def go(self) -> RunResult:
         began = time.perf_counter()
-        unsubscribe = self.token.subscribe(lambda: self._call_soon(self.wake.set))
+        unsubscribe = self.token.subscribe(lambda: self.ledger.call_soon(self.wake.set))
         try:
             self._look_ahead()
-            self._restore_files()
-            self._fetch_needed()
-            self.foretold = bytes(self.state)
-            self.store.begin([key for i in self.plan.order if self.state[i] == HIT and (key := self.keys[i])])
-            self._announce()
-            self._count_waiting()
+            self.reuse.restore_files(self.forecast)
+            self.reuse.fetch_needed(self.forecast, self.want)
+            board = self.board
+            self.foretold = bytes(board.state)
+            hits = [i for i in self.plan.order if board.state[i] == HIT]
+            self.store.begin([key for i in hits if (key := board.keys[i])])
+            self._announce(hits)
+            for i in self.want:
+                board.uses[i] += 1
+            if any(board.nodes[i].spec.expands for i in self.plan.order):
+                for i in self.plan.order:  # nodes to come may ask for any of them
+                    board.uses[i] += 1
+            for i in self.plan.order:
+                if board.state[i] == TODO:
+                    board.count(i)
             await self._drain()
         finally:
             unsubscribe()
             if self.running:  # this coroutine itself was cancelled, or a listener raised
                 self.token.cancel()
                 self._stop_running()
-            for key in tuple(self.claimed):
-                self._unclaim(key)
-            self.store.end(self._tallies())
+            self.sharing.close()
+            self.store.end(tallies(self.board, self.ledger.counts))
         return self._result(time.perf_counter() - began)
 
     def _result(self, seconds: float) -> RunResult:
-        self._pass_on_notices()
-        nodes, counts = self.plan.graph.nodes, self.counts
+        self.ledger.pass_on_notices()
+        counts = self.ledger.counts
         cancelled = self.token.cancelled and (counts[SKIPPED] or not counts[DONE] + counts[HIT])
-        status = "cancelled" if cancelled else "failed" if self.problems else "done"
-        self._emit(
-            events.RunFinished(
-                status,
-                seconds,
-                len(counts[DONE]),
-                len(counts[HIT]),
-                len(counts[FAILED]),
-                len(counts[SKIPPED]),
-            )
-        )
-        values = {nodes[i].id: values for i in self.want if (values := self.values[i]) is not None}
-        saved = {
-            nodes[i].id: record.saved
-            for i in self.plan.order
-            if (record := self.records[i]) is not None and record.saved is not None
-        }
-        return RunResult(
+        status = "cancelled" if cancelled else "failed" if self.ledger.problems else "done"
+        numbers = [len(counts[state]) for state in (DONE, HIT, FAILED, SKIPPED)]
+        self.ledger.emit(events.RunFinished(status, seconds, *numbers))
+        return result_of(
+            self.board,
             status,
-            values,
-            saved,
-            tuple(self.problems),
-            tuple(counts[DONE]),
-            tuple(counts[HIT]),
-            tuple(counts[SKIPPED]),
+            counts,
+            self.ledger.problems,
             seconds,
-            {
-                name: values[nodes[link.node].id][link.output]
-                for name, link in self.plan.graph.outputs.items()
-                if nodes[link.node].id in values
-            },
-            Trace(
-                self.plan,
-                self.foretold,
-                bytes(self.state),
-                self.keys,
-                self.records,
-                self.forecast.lost,
-                frozenset(self.plan.graph.index[name] for name in counts[HIT]),
-                self.keeper.sizes,
-            ),
+            self.want,
+            self.forecast,
+            self.foretold,
+            self.keeper.sizes,
         )
-
-    def _tallies(self) -> dict[str, Tally]:
-        """What this run says of each node type."""
-        counted: dict[str, list[float]] = {}
-        nodes, hits, runs = self.plan.graph.nodes, set(self.counts[HIT]), set(self.counts[DONE])
-        for i in self.plan.order:
-            node, record = nodes[i], self.records[i]
-            if record is not None and (node.id in hits or node.id in runs):
-                tally = counted.setdefault(node.spec.name, [0, 0, 0.0])
-                tally[node.id not in hits] += 1
-                tally[2] += record.seconds if node.id in hits else 0.0
-        return {name: Tally(int(hits), int(runs), saved) for name, (hits, runs, saved) in counted.items()}
 
     # --- before anything runs
 
     def _look_ahead(self) -> None:
-        found = forecast(self.plan, self.store, roots=self.context.roots, files=self.files, want=self.want)
-        self.forecast, self.state, self.keys, self.records = found, found.state, found.keys, found.records
-        self.keeper = Keeper(self.plan, self.store, self.files, self.keys, self.records)
+        roots = self.context.roots
+        self.forecast = forecast(self.plan, self.store, roots=roots, files=self.files, want=self.want)
+        self.board.foresee(self.forecast)
+        self.keeper = Keeper(self.board, self.store, self.files)
+        self.reuse = Reuse(self.board, self.store, roots, self.files)
 
-    def _restore_files(self) -> None:
-        """Write files again that were saved once and are gone; a node whose files cannot be had so runs again."""
-        for i in self.plan.order:
-            record = self.records[i]
-            if self.state[i] == HIT and record is not None and record.saved is not None and not self._restore(record):
-                self.state[i] = TODO
-                self.forecast.lost[i] = "output"
-
-    def _restore(self, record: Record) -> bool:
-        assert record.saved is not None
-        for file in record.saved.files:
-            path = Path(file.path)
-            if not path.exists() and not self.store.restore(file, path) and not path.is_file():
-                return False
-        return True
-
-    def _fetch_needed(self) -> None:
-        """Fetch the known values that nodes to run will need; what proves to be gone is made again."""
-        nodes, state, values = self.plan.graph.nodes, self.state, self.values
-        stack = [i for i in self.plan.order if state[i] == TODO]
-        stack += [i for i in self.want if state[i] == HIT and not self._fetch(i)]
-        while stack:
-            for link in nodes[stack.pop()].links.values():
-                source = link.node
-                if state[source] == HIT and values[source] is None and not self._fetch(source):
-                    stack.append(source)
-
-    def _fetch(self, i: int) -> bool:
-        key = self.keys[i]
-        values = self.store.values(key) if key is not None else None
-        self.values[i] = values
-        if values is None:
-            self.state[i] = TODO
-            self.forecast.lost.setdefault(i, "missing")
-            return False
-        return True
-
-    def _announce(self) -> None:
-        hits = [i for i in self.plan.order if self.state[i] == HIT]
-        self._emit(events.Planned(len(self.plan.order), len(hits)))
-        self._pass_on_notices()
+    def _announce(self, hits: Sequence[int]) -> None:
+        state, nodes = self.board.state, self.board.nodes
+        off = [i for i in self.plan.order if state[i] == OFF] if self.plan.staged else ()
+        asked = len(self.plan.order) - len(self.forecast.idle) - len(off)
+        self.ledger.emit(events.Planned(asked, len(hits)))
+        self.ledger.pass_on_notices()
         for i in hits:
-            self._cached(i)
-
-    def _cached(self, i: int) -> None:
-        node, record = self.plan.graph.nodes[i], self.records[i]
-        self.counts[HIT].append(node.id)
-        if self.on_event is not None:
-            self.on_event(events.Cached(node.id, node.spec.name, record.saved if record else None))
-
-    def _count_waiting(self) -> None:
-        for i in self.want:
-            self.uses[i] += 1
-        state, uses, sources, dependants = self.state, self.uses, self.plan.sources, self.dependants
-        for i in self.plan.order:
-            if state[i] != TODO:
-                continue
-            waiting = 0
-            for _, source, _ in sources[i]:
-                uses[source] += 1
-                if state[source] == TODO:
-                    waiting += 1
-                    dependants.setdefault(source, []).append(i)
-            self.waiting[i] = waiting
-            if waiting == 0:
-                self.ready.append(i)
+            self.ledger.cached(i)
+        for i in off:
+            self.ledger.emit(events.Skipped(nodes[i].id, nodes[i].spec.name, None, "off"))
 
     # --- while nodes run
 
     async def _drain(self) -> None:
-        turns, until = 0, time.perf_counter() + YIELD_SECONDS
+        turns, until, ready = 0, time.perf_counter() + YIELD_SECONDS, self.board.ready
         while True:
-            while self.ready and not self.token.cancelled:
-                self._visit(self.ready.popleft())
+            while ready and not self.token.cancelled:
+                self._visit(ready.popleft())
                 turns += 1
                 if turns % YIELD_EVERY == 0 and time.perf_counter() > until:
                     await asyncio.sleep(0)
@@ -274,28 +193,39 @@ class _Run:
                     until = time.perf_counter() + YIELD_SECONDS
             if self.token.cancelled:
                 self._stop_running()
-            if not self.running and not self.finished and not self.elsewhere:
-                break
+            if not self.running and not self.finished and not self.sharing.waits:
+                if self.token.cancelled or not self._break_circles():
+                    break
+                continue
             await self.wake.wait()
             self.wake.clear()
             self._settle_finished()
             until = time.perf_counter() + YIELD_SECONDS
-        for i in self.plan.order:
-            if self.state[i] == TODO:
-                self._skip(i, None)
+        for i in self.board.order():
+            if self.board.state[i] == TODO:
+                self.ledger.skip(i, None, "cancelled")
+
+    def _break_circles(self) -> bool:
+        """Fail the nodes that made others wait for each other, when nothing else is left to do."""
+        if not self.board.parents:
+            return False
+        pending = [i for i in self.board.order() if self.board.state[i] == TODO]
+        stuck = stuck_in_circles(self.board, self.growth, pending) if pending else []
+        for i, problem in stuck:
+            if self.board.state[i] == TODO:
+                self._fail_with(i, problem)
+        return bool(stuck)
 
     def _stop_running(self) -> None:
         """Cancel async nodes and work that has not begun; heavy nodes notice at their next step."""
         if not self.stopping:
             self.stopping = True
-            for timer in self.elsewhere.values():
-                timer.cancel()
-            self.elsewhere.clear()
+            self.sharing.stop()
             for task in tuple(self.running.values()):
                 task.cancel()
 
     def _settle_finished(self) -> None:
-        self._pass_on_notices()
+        self.ledger.pass_on_notices()
         while self.finished:
             i, done = self.finished.popleft()
             self.running.pop(i, None)
@@ -303,134 +233,155 @@ class _Run:
 
     def _visit(self, i: int) -> None:
         """A node whose sources are settled: skip it, find it known after all, or run it."""
-        node = self.plan.graph.nodes[i]
-        bad = None
-        if self.problems:
-            state, links = self.state, node.links.values()
-            bad = next((link.node for link in links if state[link.node] in (FAILED, SKIPPED)), None)
-        if bad is not None:
-            self._skip(i, self.blame.get(bad, bad))
-        elif not self._joined(i) and not self._known_after_all(i) and self._claim(i):
+        if self.unusual and not self._is_next(i):
+            return
+        if self.ledger.problems or self.ledger.blocked:
+            state = self.board.state
+            bad = next((s for _, s, _ in self.board.sources[i] if state[s] in (FAILED, SKIPPED)), None)
+            if bad is not None:
+                self.ledger.skip_after(i, bad)
+                return
+        joined = self.sharing.join(i, self.board.key_of(i))
+        if not joined and not self._known_after_all(i) and self._claim(i):
             self._start(i)
 
-    def _joined(self, i: int) -> bool:
-        """Whether the same action is running already; then this node waits for its result."""
-        key = self._key_of(i)
-        if key is None or key not in self.in_flight:
+    def _is_next(self, i: int) -> bool:
+        """Whether a node's turn has come: it does not wait for nodes that it added, nor for its `when`."""
+        board = self.board
+        if i in self.growth.growing:
+            self._collect(i)
             return False
-        self.in_flight[key].append(i)
-        return True
+        if board.state[i] != TODO:
+            return False
+        turn = turn_of(board, i)
+        if turn.bad is not None:
+            self.ledger.skip_after(i, turn.bad)
+        elif turn.problem is not None:
+            self._fail_with(i, turn.problem)
+        elif turn.off:
+            self.ledger.off(i)
+        elif not turn.run:
+            self._demand(turn.needs)
+            board.count(i)
+        return turn.run
+
+    def _demand(self, numbers: Sequence[int]) -> None:
+        """Have nodes settle whose values are needed now."""
+        for i in self.board.demand(numbers, self.reuse.fetch):
+            self.ledger.cached(i)
 
     def _claim(self, i: int) -> bool:
         """Whether this process is to do the work; if another one is at it, look again soon."""
-        key = self.keys[i]
-        shared = not (self.plan.graph.nodes[i].spec.light or i in self.plan.fresh or i in self.plan.in_memory)
+        board = self.board
+        key = board.keys[i]
+        shared = not (board.nodes[i].spec.light or i in board.fresh or i in board.in_memory)
         if key is None or not shared:
             return True
-        if self.store.claim(key):
-            self.claimed.add(key)
-            if not self._known_after_all(i):
-                return True
-            self._unclaim(key)  # the other one has just finished
-        else:
-            self.elsewhere[i] = self.loop.call_later(POLL_SECONDS, self._look_again, i)
+        if not self.sharing.claim(key):
+            self.sharing.wait(i, self._look_again)
+            return False
+        if not self._known_after_all(i):
+            return True
+        self.sharing.unclaim(key)  # the other one has just finished
         return False
 
     def _look_again(self, i: int) -> None:
-        if self.elsewhere.pop(i, None) is not None:
-            self.ready.append(i)
-            self.wake.set()
-
-    def _unclaim(self, key: bytes) -> None:
-        if key in self.claimed:
-            self.claimed.discard(key)
-            self.store.release(key)
-
-    def _key_of(self, i: int) -> bytes | None:
-        """The action key of a node whose sources have settled; None if its results are never reused."""
-        key, prefix = self.keys[i], self.plan.prefixes[i]
-        if key is None and prefix is not None:
-            links: list[tuple[bytes, bytes]] = []
-            for name, source, output in self.plan.sources[i]:
-                known = self.records[source]
-                assert known is not None
-                links.append((name, known.digests[output]))
-            self.keys[i] = key = action_key(prefix, links)
-        return key
+        self.board.ready.append(i)
+        self.wake.set()
 
     def _known_after_all(self, i: int) -> bool:
         """Look a node up whose sources have settled; what was unknown before may be known by now."""
-        key = self._key_of(i)
-        if key is None:
+        board = self.board
+        key = board.key_of(i)
+        if key is None or i in board.fresh or i in board.again:
             return False
-        if i in self.plan.fresh or (record := self._reusable(key)) is None:
-            return False
-        values = self.store.values(key) if self.uses[i] else None
-        if self.uses[i] and values is None:
+        record = self.reuse.record(key)
+        if record is None:
+            names = asked_for(self.store, key) if self.unusual and board.nodes[i].spec.lazy_inputs else None
+            return names is not None and self._ask(i, names)
+        values = self.store.values(key) if board.uses[i] else None
+        if board.uses[i] and values is None:
             return False
         self._take(i, record, values)
         return True
 
-    def _reusable(self, key: bytes) -> Record | None:
-        """The record of an action whose saved files are there, or have just been written again."""
-        record = self.store.record(key)
-        if record is None or record.saved is None:
-            return record
-        saved = usable_files(record.saved, self.store, self.context.roots, self.files)
-        record = replace(record, saved=saved)
-        return record if saved is not None and self._restore(record) else None
+    def _ask(self, i: int, names: Sequence[str]) -> bool:
+        """A node needs more of its inputs; whether it has to wait for them (or may be known, now that it has them)."""
+        board = self.board
+        new = board.ask(i, names)
+        if not new:
+            return False
+        self._demand(new)
+        board.waiting[i] = board.wait_for(i, new)
+        if board.waiting[i] == 0:
+            board.ready.append(i)
+        return True
 
     def _take(self, i: int, record: Record, values: tuple[object, ...] | None) -> None:
         """Let a node have a result that it need not make itself."""
-        if self.uses[i]:
-            self.values[i] = values
-        self.records[i] = record
-        self.state[i] = DONE
-        self._cached(i)
-        self._release(i)
+        board = self.board
+        if board.uses[i]:
+            board.values[i] = values
+            self._notice(values)
+        board.records[i] = record
+        board.state[i] = DONE
+        self.ledger.cached(i)
+        self.board.settle(i)
+
+    def _notice(self, values: Sequence[object] | None) -> None:
+        """Whether nodes have to be looked at more closely from now on."""
+        if not self.unusual:
+            self.unusual = any(type(value) is Many or type(value) is Blocked for value in values or ())
+
+    # --- one node at work
 
     def _start(self, i: int) -> None:
-        node = self.plan.graph.nodes[i]
+        board = self.board
+        node = board.nodes[i]
         spec = node.spec
-        arguments = dict(node.values)
-        for name, link in node.links.items():
-            values = self.values[link.node]
-            assert values is not None
-            arguments[name] = values[link.output]
-        if self.on_event is not None:
-            self.on_event(events.Started(node.id, spec.name))
-        if node.links and (spec.bounded_inputs or spec.float_inputs):
-            try:
-                check_arrivals(node, arguments, self.context.roots)
-            except Exception as error:
-                self._fail(i, error)
+        if self.unusual or spec.lazy_inputs or spec.raw_inputs:
+            arguments = arguments_of(board, i)
+            if isinstance(arguments, Blocked):
+                self.ledger.block(i, arguments)
                 return
-        if spec.context_name is not None:
-            arguments[spec.context_name] = context_of(
-                self.context, node.id, self.token, self._tell, self._checkpoints_for(i), self.keys[i]
-            )
-        key, keep = self.keys[i], partial(self.keeper.keep, i)
+        else:
+            arguments = plain_arguments(board, node)
+        if self.ledger.on_event is not None and i not in self.asking:
+            self.ledger.on_event(events.Started(node.id, spec.name))
+        try:
+            job = job_of(board, i, arguments, self.context.roots, partial(self._context_of, i), unusual=self.unusual)
+        except Exception as error:
+            self._fail(i, error)
+            return
+        key, keep = board.keys[i], partial(self.keeper.keep, i)
         if key is not None and not spec.light:
-            self.in_flight[key] = []
+            self.sharing.begin(key)
         if spec.is_async:
-            task = self.loop.create_task(work_async(node, arguments, key, keep, self.context.pool))
+            task = self.loop.create_task(work_async(job, key, keep, self.context.pool))
             self.running[i] = task
             task.add_done_callback(partial(self._on_done, i))
         elif spec.light:
             try:
-                worked = work(node, arguments, key, keep, self.context.pool)
+                worked = work(job, key, keep, self.context.pool)
             except (Exception, Cancelled) as error:
                 self._fail(i, error)
             else:
                 self._finish(i, worked)
         else:
-            self.running[i] = future = self.engine.submit(partial(work, node, arguments, key, keep, self.context.pool))
-            future.add_done_callback(lambda done: self._call_soon(self._on_done, i, done))
+            self.running[i] = future = self.engine.submit(partial(work, job, key, keep, self.context.pool))
+            future.add_done_callback(lambda done: self.ledger.call_soon(self._on_done, i, done))
+
+    def _context_of(self, i: int) -> Context:
+        """The context of a node."""
+        board, checkpoints = self.board, self._checkpoints_for(i)
+        return context_of(
+            self.context, board.nodes[i].id, self.token, self.ledger.tell, checkpoints, board.keys[i], self.view
+        )
 
     def _checkpoints_for(self, i: int) -> Checkpoints | None:
         """None for a node that is not to go on from an interrupted run: it is light, or told to run anew."""
-        spec = self.plan.graph.nodes[i].spec
-        anew = i in self.plan.fresh or i in self.plan.in_memory
+        spec = self.board.nodes[i].spec
+        anew = i in self.board.fresh or i in self.board.in_memory
         return None if spec.light or spec.context_name is None or anew else self.checkpoints
 
     def _on_done(self, i: int, done: asyncio.Task[Worked] | Future[Worked]) -> None:
@@ -446,83 +397,80 @@ class _Run:
             self._finish(i, worked)
 
     def _finish(self, i: int, worked: Worked) -> None:
-        node, record = self.plan.graph.nodes[i], worked.record
-        self.records[i] = record
-        if self.uses[i]:
-            self.values[i] = worked.values
-        key = self.keys[i]
-        if key is not None:
-            self._unclaim(key)
-            if (checkpoints := self._checkpoints_for(i)) is not None:
-                checkpoints.of(key).discard()
-        self.state[i] = DONE
-        self.counts[DONE].append(node.id)
-        if self.on_event is not None:
-            self.on_event(events.Finished(node.id, node.spec.name, record.seconds, record.saved))
-        for same in self.in_flight.pop(key, ()) if key is not None and self.in_flight else ():
+        if worked.asks:
+            self._wait_for_more(i, worked.asks)
+            return
+        if worked.calls is not None:
+            self._grow(i, worked)
+            return
+        board = self.board
+        board.records[i] = record = worked.record
+        if board.uses[i]:
+            board.values[i] = worked.values
+        self._notice(worked.values)
+        key = board.keys[i]
+        waiting = self.sharing.end(key)
+        if key is not None and (checkpoints := self._checkpoints_for(i)) is not None:
+            checkpoints.of(key).discard()
+        self.ledger.done(i)
+        for same in waiting:
             self._take(same, record, worked.values)
-        self._release(i)
+        self.board.settle(i)
+
+    def _wait_for_more(self, i: int, names: Sequence[str]) -> None:
+        """A node that has asked for lazy inputs runs again when they are there."""
+        board = self.board
+        node, key = board.nodes[i], board.keys[i]
+        self.unusual = True
+        self.asking.add(i)
+        board.ready.extend(self.sharing.end(key))
+        if key is not None:
+            keep_asked(self.store, key, names, node.spec.name)
+        if not self._ask(i, names):
+            self._fail(i, RuntimeError(f"it asks for {', '.join(names)}, which it has, or which is not linked"))
+
+    def _grow(self, i: int, worked: Worked) -> None:
+        """A node wants others to run, and waits for what its results are made of."""
+        board, node = self.board, self.board.nodes[i]
+        self.unusual = True
+        try:
+            added, needed = self.growth.add(i, worked)
+        except Exception as error:
+            self._fail(i, error)
+            return
+        if self.ledger.on_event is not None:
+            new = tuple([(board.nodes[n].id, board.nodes[n].spec.name, board.display(n)) for n in added])
+            self.ledger.on_event(events.Expanded(node.id, node.spec.name, new))
+        board.let_go(i)
+        board.grown.add(i)
+        self._demand(needed)
+        board.waiting[i] = board.wait_for(i, needed)
+        if board.waiting[i] == 0:
+            board.ready.append(i)
+
+    def _collect(self, i: int) -> None:
+        """The nodes that a node added have settled."""
+        bad = self.growth.missing(i, self.ledger.blocked)
+        if bad is not None:
+            self.growth.let_go(i)
+            self.ledger.skip_after(i, bad)
+            return
+        worked = self.growth.collect(i)
+        if i not in self.growth.saving:
+            self.keeper.keep_grown(i, worked)
+        self._finish(i, worked)
 
     def _fail(self, i: int, error: BaseException) -> None:
         """Note the failure of a node, and of those that waited for the very same action."""
         if isinstance(error, Cancelled | asyncio.CancelledError) or type(error).__name__ == "CancelledError":
             if self.token.cancelled:
-                self._skip(i, None)
+                self.ledger.skip(i, None, "cancelled")
                 return
             error = RuntimeError("the node says that it was cancelled, but nobody cancelled the run")
-        key = self.keys[i]
-        same = self.in_flight.pop(key, ()) if key is not None else ()
-        if key is not None:
-            self._unclaim(key)
-        for failed in (i, *same):
-            node = self.plan.graph.nodes[failed]
-            problem = problem_of(node, error)
-            self.problems.append(problem)
-            self.state[failed] = FAILED
-            self.counts[FAILED].append(node.id)
-            self._emit(events.Failed(node.id, node.spec.name, problem, traceback_of(error)))
-            self._release(failed)
+        for failed in (i, *self.sharing.end(self.board.keys[i])):
+            self._fail_with(failed, problem_of(self.board.nodes[failed], error), traceback_of(error))
 
-    def _skip(self, i: int, because: int | None) -> None:
-        nodes = self.plan.graph.nodes
-        self.state[i] = SKIPPED
-        if because is not None:
-            self.blame[i] = because
-        self.counts[SKIPPED].append(nodes[i].id)
-        culprit = nodes[because].id if because is not None else None
-        self._emit(events.Skipped(nodes[i].id, nodes[i].spec.name, culprit))
-        self._release(i)
-
-    def _release(self, i: int) -> None:
-        """Let go of the inputs that nobody else needs, and wake the nodes that waited for this one."""
-        uses, waiting = self.uses, self.waiting
-        for _, source, _ in self.plan.sources[i]:
-            uses[source] -= 1
-            if uses[source] == 0:
-                self.values[source] = None
-        for dependant in self.dependants.pop(i, ()):
-            waiting[dependant] -= 1
-            if waiting[dependant] == 0:
-                self.ready.append(dependant)
-
-    def _tell(self, event: events.Event) -> None:
-        """Pass on what a node says while it runs, from whatever thread that is."""
-        if self.on_event is None:
-            return
-        if threading.get_ident() == self.thread:  # a light or async node: before it can finish
-            self.on_event(event)
-        else:
-            self._call_soon(self.on_event, event)
-
-    def _call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Have something done on the loop, from any thread; nothing if the loop was closed meanwhile."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(callback, *arguments)
-
-    def _pass_on_notices(self) -> None:
-        while self.notices:
-            self._emit(events.Warned("", self.notices.popleft()))
-
-    def _emit(self, event: events.Event) -> None:
-        if self.on_event is not None:
-            self.on_event(event)
+    def _fail_with(self, i: int, problem: Problem, details: str = "") -> None:
+        if i in self.growth.growing:
+            self.growth.let_go(i)
+        self.ledger.failed(i, problem, details)

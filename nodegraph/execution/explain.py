@@ -12,8 +12,9 @@ from typing import Any, Literal, cast
 
 from nodegraph.cache.journal import Seen
 from nodegraph.cache.records import Record
-from nodegraph.execution.forecast import HIT, Forecast
+from nodegraph.execution.forecast import Forecast
 from nodegraph.execution.plan import Plan
+from nodegraph.execution.states import HIT, OFF, UNUSED
 
 Reason = Literal[
     "never_run",
@@ -50,6 +51,7 @@ UNKEYED: Mapping[str, tuple[Reason, str]] = {
     "not_deterministic": ("not_deterministic", "the node may give something else each time"),
     "file_by_link": ("not_deterministic", "which file it reads is known only when it runs"),
     "no_digest": ("not_deterministic", "an input has no digest"),
+    "always": ("not_deterministic", "the node says that it has to run each time"),
 }
 
 
@@ -80,7 +82,7 @@ class Explained:
 
     node: str
     type: str
-    action: Literal["hit", "run"]
+    action: Literal["hit", "run", "off", "idle"]
     cause: Cause | None = None
     root: Cause | None = None
     seconds: float | None = None
@@ -106,6 +108,10 @@ def explain(plan: Plan, forecast: Forecast, last: Mapping[str, Seen]) -> tuple[E
         if forecast.state[i] == HIT:
             causes[i] = change  # what made it differ from the last run may be the root of something further down
             explained.append(Explained(node.id, node.spec.name, "hit", seconds=seconds))
+            continue
+        if forecast.state[i] in (OFF, UNUSED):
+            causes[i] = change
+            explained.append(Explained(node.id, node.spec.name, "off" if forecast.state[i] == OFF else "idle"))
             continue
         cause = causes[i] = _reason(plan, forecast, i, change)
         root = _root(plan, causes, i, cause)

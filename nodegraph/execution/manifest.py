@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from nodegraph.execution.explain import Explained
-from nodegraph.execution.forecast import DONE, HIT, UNUSED
 from nodegraph.execution.provenance import library_versions
 from nodegraph.execution.result import RunResult, Trace
+from nodegraph.execution.states import DONE, HIT, OFF, UNUSED
 from nodegraph.sockets.values import Saved
 from nodegraph.version import VERSION
 
@@ -79,7 +79,7 @@ def manifest_of(
     )
 
 
-STATES: Final = {HIT: "hit", DONE: "run"}
+STATES: Final = {HIT: "hit", DONE: "run", OFF: "off"}
 
 
 def _node(trace: Trace, i: int, why: Explained | None) -> dict[str, object]:

@@ -14,22 +14,50 @@ from nodegraph.execution.memory import OutOfMemory, is_out_of_memory
 from nodegraph.graph.literals import ChoiceLists, check_literal
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.codecs import Undigestible, digest
+from nodegraph.sockets.flow import Blocked, Expansion, Many, Out, Outcome
 from nodegraph.sockets.values import Saved
 
 
-def outputs_of(node: GraphNode, result: object) -> tuple[tuple[object, ...], Saved | None]:
-    """A node's outputs as a tuple, and what it saved. Raises ProblemError if it did not keep its declaration."""
+def outcome_of(node: GraphNode, result: object) -> Outcome:
+    """What a node returned, as a value for each output (`Many` where it declares several items) and whatever else came
+    of it. Raises ProblemError if it did not keep its declaration."""
     outputs = node.spec.outputs
-    if not outputs:
-        if result is None or isinstance(result, Saved):
-            return (), result
-        raise ProblemError(_wrong_output(node, "nothing (or Saved)", result))
-    if not node.spec.several:
-        return (result,), None
-    values = cast("tuple[object, ...]", result) if isinstance(result, tuple) else None
-    if values is None or len(values) != len(outputs):
-        raise ProblemError(_wrong_output(node, f"{len(outputs)} values", cast(object, result)))
-    return tuple(values), None
+    if isinstance(result, Outcome):
+        found = result
+    elif isinstance(result, Expansion):
+        more = cast("Expansion[object]", result)
+        found = Outcome(more.results, None, more.calls, more.complete_ids)
+    elif isinstance(result, Blocked):
+        found = Outcome((result,) * len(outputs))
+    elif not outputs:
+        if result is not None and not isinstance(result, Saved):
+            raise ProblemError(_wrong_output(node, "nothing (or Saved)", result))
+        found = Outcome((), result)
+    elif not node.spec.several:
+        found = Outcome((result,))
+    else:
+        if not isinstance(result, tuple):
+            raise ProblemError(_wrong_output(node, f"{len(outputs)} values", result))
+        found = Outcome(cast("tuple[object, ...]", result))
+    if len(found.values) != len(outputs):
+        got = found.values if isinstance(result, Outcome | Expansion) else cast(object, result)
+        raise ProblemError(_wrong_output(node, f"{len(outputs)} value{'s' * (len(outputs) != 1)}", got))
+    if any(output.is_list for output in outputs):
+        values = [
+            _items(node, output.name, value) if output.is_list else value
+            for output, value in zip(outputs, found.values, strict=True)
+        ]
+        found = replace(found, values=tuple(values))
+    return found
+
+
+def _items(node: GraphNode, output: str, value: object) -> object:
+    """The items of an output that gives several."""
+    if isinstance(value, Many | Out | Blocked):
+        return cast(object, value)
+    if isinstance(value, list | tuple):
+        return Many(tuple(cast("list[object]", value)))
+    raise ProblemError(_wrong_output(node, f"a list for its output '{output}'", value))
 
 
 def _wrong_output(node: GraphNode, expected: str, result: object) -> Problem:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from nodegraph.cache.keys import action_head, frame, with_literals
 from nodegraph.context import Roots
 from nodegraph.errors import Problem, ProblemError, did_you_mean, listing, shorten
+from nodegraph.execution.keying import Keyer, Source, Unkeyed
 from nodegraph.files import FileDigests
 from nodegraph.graph.cells import numbers_of
-from nodegraph.graph.model import Graph, GraphNode
-from nodegraph.sockets.codecs import Undigestible
+from nodegraph.graph.model import Graph
 from nodegraph.workflow.document import CachePolicy
-
-Unkeyed = Literal["cache_off", "not_deterministic", "file_by_link", "no_digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +20,31 @@ class Plan:
     """`order` holds node numbers, topologically sorted: the targets and all they need, nothing else.
 
     For each node number of the graph: `prefixes`, the key material known beforehand (None: never reused), and
-    `sources`, its links as (framed input name, node, output) in the order in which they enter the key. `fresh` names
-    nodes that run now although their result may be known, `in_memory` those whose results stay off the disk, `unkeyed`
-    why nodes are never reused, and `read_files` which files nodes read, with the digests that entered their keys.
+    `sources`, its links as (framed input name, node, output) in the order in which they enter the key. `staged` names
+    nodes of which only the run shows whether they need all of their inputs (lazy inputs, `when:`), `fresh` those that
+    run now although their result may be known, `in_memory` those whose results stay off the disk, `unkeyed` why nodes
+    are never reused, and `read_files` which files nodes read, with the digests that entered their keys. `keyer` finds
+    all this for further nodes.
     """
 
     graph: Graph
     targets: tuple[int, ...]
     order: tuple[int, ...]
     prefixes: Sequence[bytes | None]
-    sources: Sequence[tuple[tuple[bytes, int, int], ...]]
-    environment: bytes = b""
+    sources: Sequence[tuple[Source, ...]]
+    keyer: Keyer
+    staged: frozenset[int] = frozenset()
     fresh: frozenset[int] = frozenset()
     in_memory: frozenset[int] = frozenset()
     unkeyed: Mapping[int, Unkeyed] = field(default_factory=dict[int, Unkeyed])
     read_files: Mapping[int, Mapping[str, tuple[Path, str]]] = field(
         default_factory=dict[int, Mapping[str, tuple[Path, str]]]
     )
+
+    @property
+    def environment(self) -> bytes:
+        """What results depend on beside code and inputs."""
+        return self.keyer.environment
 
 
 def plan(
@@ -60,87 +64,43 @@ def plan(
     """
     targets = _targets(graph, only)
     order = _needed(graph, targets)
-    files = files or FileDigests()
-    roots = roots or Roots()
+    keyer = Keyer(graph.nodes, environment, roots or Roots(), files or FileDigests(), cache)
     prefixes: list[bytes | None] = [None] * len(graph.nodes)
-    sources: list[tuple[tuple[bytes, int, int], ...]] = [()] * len(graph.nodes)
-    heads: dict[int, bytes] = {}  # by id of the spec: hashing a spec would cost more than the head
-    frames: dict[str, bytes] = {}
+    sources: list[tuple[Source, ...]] = [()] * len(graph.nodes)
     fresh: list[int] = []
     in_memory: list[int] = []
     unkeyed: dict[int, Unkeyed] = {}
     read_files: dict[int, Mapping[str, tuple[Path, str]]] = {}
+    staged: list[int] = []
     for i in order:
         node = graph.nodes[i]
-        spec, links = node.spec, node.links
-        if links:
-            for name in links:
-                if name not in frames:
-                    frames[name] = frame(name)
-            items = sorted(links.items()) if len(links) > 1 else links.items()
-            sources[i] = tuple([(frames[name], link.node, link.output) for name, link in items])
-        policy = node.entry.cache if node.entry.cache != "auto" and cache != "off" else cache
-        if policy != "auto":
-            if policy == "off":
-                unkeyed[i] = "cache_off"
-                continue
-            (fresh if policy == "refresh" else in_memory).append(i)
-        if not spec.deterministic:
-            unkeyed[i] = "not_deterministic"
-            continue
-        head = heads.get(id(spec))
-        if head is None:
-            head = heads[id(spec)] = action_head(spec, environment)
-        try:
-            values = node.values
-            if spec.file_inputs:
-                if not spec.file_inputs.keys().isdisjoint(links):  # which file it will be, is known too late
-                    unkeyed[i] = "file_by_link"
-                    continue
-                read_files[i] = found = _files_of(node, roots, files)
-                values = dict(values) | {name: ("file", values[name], digest) for name, (_, digest) in found.items()}
-            if spec.mentioning:
-                called = _called_by(node, roots, files)
-                if called:
-                    values = dict(values) | {name: ("calls", values.get(name), *called[name]) for name in called}
-            prefixes[i] = with_literals(head, values, frames)
-        except (Undigestible, OSError):
-            unkeyed[i] = "no_digest"
+        if node.links:
+            sources[i] = keyer.sources(node)
+        if node.when or (node.spec.lazy_inputs and not node.spec.lazy_inputs.isdisjoint(node.links)):
+            staged.append(i)
+        found = keyer.material(i)
+        prefixes[i] = found.prefix
+        if found.unkeyed is not None:
+            unkeyed[i] = found.unkeyed
+        if found.fresh:
+            fresh.append(i)
+        if found.in_memory:
+            in_memory.append(i)
+        if found.files is not None:
+            read_files[i] = found.files
     return Plan(
         graph,
         tuple(targets),
         tuple(order),
         prefixes,
         sources,
-        environment,
+        keyer,
+        frozenset(staged),
         frozenset(fresh),
         frozenset(in_memory),
         unkeyed,
         read_files,
     )
-
-
-def _files_of(node: GraphNode, roots: Roots, files: FileDigests) -> dict[str, tuple[Path, str]]:
-    """The files that a node's literals name, each with the digest of what it holds. Raises OSError."""
-    found: dict[str, tuple[Path, str]] = {}
-    for name, find in node.spec.file_inputs.items():
-        given = node.values.get(name)
-        path = find(given, roots) if isinstance(given, str) else None
-        if path is not None:
-            found[name] = (path, files.digest(path))
-    return found
-
-
-def _called_by(node: GraphNode, roots: Roots, files: FileDigests) -> dict[str, list[str]]:
-    """The digests of the files that a node's texts call by name, by input; for a text that arrives by a link, those of
-    all files that it could call. Raises OSError."""
-    found: dict[str, list[str]] = {}
-    for name, mentions in node.spec.mentioning.items():
-        given = node.values.get(name)
-        paths = mentions.find(given, roots) if isinstance(given, str) else mentions.all(roots)
-        if paths:
-            found[name] = [files.digest(path) for path in paths]
-    return found
 
 
 def unknown_target(graph: Graph, name: str) -> Problem:
@@ -176,7 +136,8 @@ def _needed(graph: Graph, targets: Sequence[int]) -> list[int]:
     for i in stack:
         seen[i] = 1
     while stack:
-        for link in graph.nodes[stack.pop()].links.values():
+        node = graph.nodes[stack.pop()]
+        for link in (*node.links.values(), *node.when) if node.when else node.links.values():
             if not seen[link.node]:
                 seen[link.node] = 1
                 stack.append(link.node)

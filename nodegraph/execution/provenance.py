@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 from nodegraph.context import Provenance, Roots
-from nodegraph.graph.model import Graph
+from nodegraph.graph.model import Graph, GraphNode
 from nodegraph.node import Choices
 from nodegraph.version import VERSION
 
@@ -22,19 +22,21 @@ def provenance_of(graph: Graph, roots: Roots, run: str = "") -> Provenance:
 
 def api_prompt(graph: Graph) -> dict[str, object]:
     """The graph in ComfyUI's API format: node id → class_type, inputs, title; links as [id, output number]."""
-    prompt: dict[str, object] = {}
-    for node in graph.nodes:
-        inputs: dict[str, object] = {}
-        for spec in node.spec.inputs:
-            if spec.name in node.links:
-                link = node.links[spec.name]
-                inputs[spec.name] = [graph.nodes[link.node].id, link.output]
-            elif (value := node.values.get(spec.name)) is not None:
-                is_list = isinstance(value, tuple)  # a plain list would read as a link
-                inputs[spec.name] = {"__value__": list(cast("tuple[object, ...]", value))} if is_list else value
-        title = node.entry.title or node.id
-        prompt[node.id] = {"class_type": node.spec.name, "inputs": inputs, "_meta": {"title": title}}
-    return prompt
+    return {node.id: api_node(node, graph.nodes) for node in graph.nodes}
+
+
+def api_node(node: GraphNode, nodes: Sequence[GraphNode]) -> dict[str, object]:
+    """One node in that format; `nodes` are those that its links lead to."""
+    inputs: dict[str, object] = {}
+    for name in dict.fromkeys([*node.spec.inputs_by_name, *node.links, *node.values]):
+        if name in node.links:
+            link = node.links[name]
+            inputs[name] = [nodes[link.node].id, link.output]
+        elif (value := node.values.get(name)) is not None:
+            is_list = isinstance(value, list | tuple)  # a plain list would read as a link
+            inputs[name] = {"__value__": list(cast("tuple[object, ...]", value))} if is_list else value
+    title = node.entry.title or node.id
+    return {"class_type": node.spec.name, "inputs": inputs, "_meta": {"title": title}}
 
 
 def source_of(graph: Graph) -> str | None:

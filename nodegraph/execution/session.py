@@ -25,12 +25,13 @@ from nodegraph.errors import ProblemError
 from nodegraph.execution.events import Listener
 from nodegraph.execution.executor import execute
 from nodegraph.execution.explain import Explained, explain, fields_of
-from nodegraph.execution.forecast import DONE, HIT, TODO, Forecast, forecast
+from nodegraph.execution.forecast import Forecast, forecast
 from nodegraph.execution.manifest import keep_manifest, manifest_of, new_run_id
 from nodegraph.execution.plan import Plan, plan, unknown_target
 from nodegraph.execution.provenance import provenance_of, source_of
 from nodegraph.execution.result import RunResult, Trace
 from nodegraph.execution.settings import Settings
+from nodegraph.execution.states import DONE, HIT, TODO
 from nodegraph.files import FileDigests
 from nodegraph.graph.build import check
 from nodegraph.graph.cells import numbers_of
@@ -136,6 +137,7 @@ class Session:
             files=self.files,
             notices=self.notices,
             checkpoints=self.checkpoints,
+            registry=self.registry,
         )
         return self._recorded(run, result, only)
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import inspect
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from nodegraph.cache.checkpoints import Checkpoints
 from nodegraph.cache.records import Record
-from nodegraph.context import CancelToken, Context, ModelPool
+from nodegraph.context import CancelToken, Context, GraphView, ModelPool
 from nodegraph.execution import events
+from nodegraph.execution.mapping import joined, with_full_ids
 from nodegraph.execution.memory import OutOfMemory, is_out_of_memory, letting_go, make_room
-from nodegraph.execution.outcome import output_digests, outputs_of
+from nodegraph.execution.outcome import outcome_of, output_digests
+from nodegraph.graph.awaiting import settled
 from nodegraph.graph.model import GraphNode
+from nodegraph.sockets.flow import Call, Needed, Outcome
 from nodegraph.sockets.values import SavedFile
 
 if TYPE_CHECKING:
@@ -24,19 +29,29 @@ if TYPE_CHECKING:
 
 
 class Worked(NamedTuple):
-    """What came of a node's work: its outputs, and the record to keep of them."""
+    """What came of a node's work: its outputs, and the record to keep of them.
+
+    asks: lazy inputs that it needs first; then there is nothing else. calls: more nodes to run, of which outputs may be
+    made (`Out`); then neither outputs nor record are final, and nothing has been kept.
+    """
 
     values: tuple[object, ...]
     record: Record
+    asks: tuple[str, ...] = ()
+    calls: Mapping[str, Call] | None = None
 
 
-def work(
-    node: GraphNode,
-    arguments: dict[str, object],
-    key: bytes | None,
-    keep: Callable[[Worked], None],
-    pool: ModelPool,
-) -> Worked:
+class Job(NamedTuple):
+    """A node that is to work, with the arguments of each call (None: a call that is blocked). several: results are
+    several items, one from each call. lazy: its lazy inputs that have not been computed."""
+
+    node: GraphNode
+    calls: Sequence[dict[str, object] | None]
+    several: bool = False
+    lazy: frozenset[str] = frozenset()
+
+
+def work(job: Job, key: bytes | None, keep: Callable[[Worked], None], pool: ModelPool) -> Worked:
     """Run a node's function where it is called, and digest and keep what it gives there too: large tensors take their
     time.
 
@@ -44,36 +59,77 @@ def work(
     enough, OutOfMemory is raised, and what the node used is dropped from the pool too.
     """
     began = time.perf_counter()
+    node, outcomes = job.node, list[Outcome | None]()
     try:
-        with letting_go(pool), _holding_models(node, arguments):
-            result = _run(node, arguments, pool)
+        if job.lazy and node.spec.ask is not None and (asks := _asks(job, map(settled, _asked(job)))):
+            return asks
+        for number, arguments in enumerate(job.calls):
+            with letting_go(pool), _holding_models(node, arguments or {}, number):
+                result = _run(node, arguments, pool) if arguments is not None else None
+            outcomes.append(outcome_of(node, result) if arguments is not None else None)
+    except Needed as needed:
+        return Worked((), Record(()), (needed.name,))
     except SystemExit as error:
         raise _left(error) from error
     with letting_go(pool):
-        return _worked(node, result, key, time.perf_counter() - began, keep)
+        return _worked(job, outcomes, key, time.perf_counter() - began, keep)
 
 
-async def work_async(
-    node: GraphNode,
-    arguments: dict[str, object],
-    key: bytes | None,
-    keep: Callable[[Worked], None],
-    pool: ModelPool,
-) -> Worked:
-    """The same for an `async` node, which is not tried again: others may have been told already what it did."""
+async def work_async(job: Job, key: bytes | None, keep: Callable[[Worked], None], pool: ModelPool) -> Worked:
+    """The same for an `async` node, all calls at once. It is not tried again: others may have been told already what it
+    did."""
     began = time.perf_counter()
+    node = job.node
+
+    async def call(number: int, arguments: dict[str, object] | None) -> Outcome | None:
+        if arguments is None:
+            return None
+        with letting_go(pool), _holding_models(node, arguments, number):
+            return outcome_of(node, await node.spec.function(**arguments))
+
     try:
-        with letting_go(pool), _holding_models(node, arguments):
-            result = await node.spec.function(**arguments)
+        if job.lazy and node.spec.ask is not None:
+            answers = [await cast("Awaitable[object]", a) if inspect.isawaitable(a) else a for a in _asked(job)]
+            if asks := _asks(job, answers):
+                return asks
+        if len(job.calls) == 1:
+            outcomes = [await call(0, job.calls[0])]
+        else:
+            outcomes = await asyncio.gather(*[call(i, arguments) for i, arguments in enumerate(job.calls)])
+    except Needed as needed:
+        return Worked((), Record(()), (needed.name,))
     except SystemExit as error:  # it would end the event loop
         raise _left(error) from error
     with letting_go(pool):
-        return _worked(node, result, key, time.perf_counter() - began, keep)
+        return _worked(job, outcomes, key, time.perf_counter() - began, keep)
+
+
+def _asked(job: Job) -> Iterator[object]:
+    """What a node type says that it needs, for each call."""
+    spec = job.node.spec
+    assert spec.ask is not None
+    for arguments in job.calls:
+        if arguments is not None:
+            yield spec.ask({name: value for name, value in arguments.items() if name != spec.context_name})
+
+
+def _asks(job: Job, answers: Iterable[object]) -> Worked | None:
+    """The lazy inputs that are needed and not there, if there are any."""
+    names: dict[str, None] = {}
+    for answer in answers:
+        if isinstance(answer, str):
+            names[answer] = None
+        elif isinstance(answer, list | tuple | set):
+            names.update(dict.fromkeys([name for name in cast("list[object]", answer) if isinstance(name, str)]))
+    missing = tuple([name for name in names if name in job.lazy])
+    return Worked((), Record(()), missing) if missing else None
 
 
 def _run(node: GraphNode, arguments: dict[str, object], pool: ModelPool) -> object:
     try:
         return node.spec.function(**arguments)
+    except Needed:
+        raise
     except BaseException as error:
         if not is_out_of_memory(error):
             raise
@@ -90,15 +146,15 @@ def _run(node: GraphNode, arguments: dict[str, object], pool: ModelPool) -> obje
 
 
 @contextmanager
-def _holding_models(node: GraphNode, arguments: dict[str, object]) -> Generator[None]:
+def _holding_models(node: GraphNode, arguments: dict[str, object], call: int) -> Generator[None]:
     """While a node works, what it got from the pool of models stays there."""
     name = node.spec.context_name
-    context = arguments[name] if name is not None else None
+    context = arguments.get(name) if name is not None else None
     if name is None or not isinstance(context, Context):
         yield
         return
     with context.pool.lease() as lease:
-        arguments[name] = replace(context, pool=lease)
+        arguments[name] = replace(context, pool=lease, call=call)
         yield
 
 
@@ -107,12 +163,26 @@ def _left(error: SystemExit) -> RuntimeError:
 
 
 def _worked(
-    node: GraphNode, result: object, key: bytes | None, seconds: float, keep: Callable[[Worked], None]
+    job: Job, outcomes: Sequence[Outcome | None], key: bytes | None, seconds: float, keep: Callable[[Worked], None]
 ) -> Worked:
-    values, saved = outputs_of(node, result)
+    node, first = job.node, outcomes[0] if outcomes else None
+    growing = any(outcome is not None and outcome.calls is not None for outcome in outcomes)
+    if growing:
+        outcomes = [
+            with_full_ids(outcome, f"{node.id}.{number}.0.") if outcome is not None else None
+            for number, outcome in enumerate(outcomes)
+        ]
+        first = outcomes[0]
+    whole = joined(node.spec, outcomes) if job.several or first is None else first
+    saved = whole.saved
     if saved is not None and saved.files:
         saved = replace(saved, files=tuple(_with_digest(file) for file in saved.files))
-    worked = Worked(values, Record(output_digests(values, key), seconds, saved))
+    if growing:
+        calls: dict[str, Call] = {}
+        for outcome in outcomes:
+            calls |= (outcome.calls if outcome is not None else None) or {}
+        return Worked(whole.values, Record((), seconds, saved), (), calls)
+    worked = Worked(whole.values, Record(output_digests(whole.values, key), seconds, saved))
     keep(worked)
     return worked
 
@@ -133,6 +203,7 @@ def context_of(
     tell: Callable[[events.Event], None],
     checkpoints: Checkpoints | None = None,
     key: bytes | None = None,
+    graph: GraphView | None = None,
 ) -> Context:
     """The context of the node `name`: the run's, with what the node says turned into events.
 
@@ -151,6 +222,7 @@ def context_of(
     return replace(
         base,
         node=name,
+        graph=graph,
         token=token,
         on_progress=progress,
         on_preview=preview if base.previews else None,

@@ -13,6 +13,7 @@ from nodegraph.graph.draft import DraftNode, NamedLink
 from nodegraph.graph.literals import ChoiceLists, check_literal
 from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
+from nodegraph.sockets.flow import Many
 from nodegraph.sockets.types import ANY, SocketType, accepts
 from nodegraph.workflow.document import NodeEntry, Ref, Scalar, Slot, Template, Value, Workflow
 from nodegraph.workflow.parts import BROKEN, is_part
@@ -159,9 +160,10 @@ def _draft_value(draft: Draft, entry: NodeEntry, spec: InputSpec, value: Value, 
         if filled is MISSING:
             return
         value = cast(Value, filled)
-    if spec.collects:
+    if spec.collects or (spec.takes_list and type(value) is tuple):
         checked = [check_literal(spec, item, draft.choices) for item in (value if type(value) is tuple else (value,))]
-        values[spec.name] = tuple([item for item, _ in checked])
+        items = tuple([item for item, _ in checked])
+        values[spec.name] = items if spec.collects else Many(items)
         draft.problems += [placed(problem, entry, spec.name) for _, problem in checked if problem is not None]
         return
     values[spec.name], problem = check_literal(spec, value, draft.choices)

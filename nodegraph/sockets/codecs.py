@@ -75,7 +75,7 @@ def _feed(value: object, update: Callable[[Any], object], depth: int) -> None:
         for item in many.items:
             _feed(item, update, depth + 1)
     elif isinstance(value, Blocked):
-        update(b"!1" if value.absent else b"!0")
+        update(b"!")
         _feed(value.message, update, depth + 1)
     elif isinstance(handle := getattr(value, "digest", None), str):
         update(b"h%d:" % len(handle) + handle.encode())

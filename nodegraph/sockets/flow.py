@@ -33,12 +33,10 @@ class Many(Generic[T]):
 class Blocked:
     """Stands where an output has no value: what depends on it does not run, which is no error.
 
-    message: told as a warning where something would have run. absent: the node was not to run (`when:`), so that those
-    who take from it at an optional input go without.
+    message: told as a warning where something would have run.
     """
 
     message: str | None = None
-    absent: bool = False
 
 
 class Needed(BaseException):

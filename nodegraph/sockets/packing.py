@@ -172,7 +172,7 @@ def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
     if type(value) is Many:
         return {"*": [_pack(item, tensors, depth + 1) for item in cast("Many[object]", value).items]}
     if type(value) is Blocked:
-        return {"!": [_pack(value.message, tensors, depth + 1), value.absent]}
+        return {"!": _pack(value.message, tensors, depth + 1)}
     tensor = as_tensor(value)
     if tensor is None or str(tensor.layout) != "torch.strided" or _format_of(tensor) is None:
         raise Unstorable(f"values of type {type(value).__qualname__} are not written to files")
@@ -194,7 +194,7 @@ def _unpack(data: object, tensors: Tensors) -> object:
     if tag == "*":
         return Many(tuple(_unpack(item, tensors) for item in inner))
     if tag == "!":
-        return Blocked(_text_or_none(_unpack(inner[0], tensors)), bool(inner[1]))
+        return Blocked(_text_or_none(_unpack(inner, tensors)))
     if tag == "m":
         return {_unpack(key, tensors): _unpack(item, tensors) for key, item in inner}
     if tag == "y":
