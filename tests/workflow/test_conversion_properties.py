@@ -27,6 +27,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size
     ["$x", "${y}", "$$", "fixed", "randomize", "image", "true", "1e3", "null", "a: b", "#", "line\nline\n", "🌟 夜"]
 )
 TITLES = st.none() | st.text(string.printable, min_size=1, max_size=10) | st.sampled_from(["夜", "Positive!", "seed"])
+MODES = st.sampled_from([*["run"] * 8, "muted", "bypassed"])
 SETTINGS = settings(
     max_examples=60,
     deadline=None,
@@ -93,7 +94,7 @@ def workflows(draw: st.DrawFn, roots: Roots) -> Workflow:
             if value is not None:
                 inputs[each.name] = value
         title = draw(TITLES)
-        making.nodes[id_] = NodeEntry(id_, spec.name, MappingProxyType(inputs), title=title)
+        making.nodes[id_] = NodeEntry(id_, spec.name, MappingProxyType(inputs), title=title, mode=draw(MODES))
         making.offered += [(Slot(id_, index), spec) for index in range(len(spec.outputs))]
     return Workflow(MappingProxyType(making.nodes), MappingProxyType(making.params))
 
@@ -154,7 +155,7 @@ def through(workflow: Workflow, format_: str) -> Workflow:
 def test_a_graph_stays_the_same_through_formats(roots: Roots, data: st.DataObject, formats: list[str]) -> None:
     workflow = data.draw(workflows(roots))
     graph = graph_of(workflow, roots)
-    if graph is None:  # what a node foresees of its inputs
+    if graph is None or not graph.nodes:  # nodes foresee what would go wrong; or nothing runs
         return
     for format_ in formats:
         workflow = through(workflow, format_)
@@ -167,7 +168,10 @@ def test_a_graph_stays_the_same_through_formats(roots: Roots, data: st.DataObjec
 @given(st.data())
 def test_writing_twice_writes_the_same(roots: Roots, data: st.DataObject) -> None:
     workflow = data.draw(workflows(roots))
+    graph = graph_of(workflow, roots)
     for format_ in ("yaml", "nodegraph", "api", "ui"):
+        if format_ == "api" and (graph is None or not graph.nodes):
+            continue
         once = through(workflow, format_)
         twice = through(once, format_)
         assert WRITERS[format_](once, registry(), None).text == WRITERS[format_](twice, registry(), None).text
