@@ -256,7 +256,11 @@ def scalar(value: Scalar, in_flow: bool = False) -> str:
         return f"{mantissa if '.' in mantissa else mantissa + '.0'}{e}{exponent}"
     if isinstance(value, int):
         return str(value)
-    return value if (is_plain if len(value) < 100 else is_plain.__wrapped__)(value) and not (in_flow and BRACKETS.search(value)) else quoted(value)
+    return (
+        value
+        if (is_plain if len(value) < 100 else is_plain.__wrapped__)(value) and not (in_flow and BRACKETS.search(value))
+        else quoted(value)
+    )
 
 
 @lru_cache(4096)

@@ -17,7 +17,8 @@ from nodegraph.graph.converting import WRITERS
 from nodegraph.graph.model import Graph
 from nodegraph.sockets.types import accepts
 from nodegraph.spec import Choices, InputSpec, NodeSpec
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Template, Value, Workflow
+from nodegraph.workflow.document import Mode, NodeEntry, Param, Ref, Slot, Template, Value, Workflow
+from nodegraph.workflow.param_values import type_of
 from nodegraph.workflow.read import load_text
 from tests.workflow.same import same_graph
 from tests.workflow.stand_ins import FOLDERS, stand_in
@@ -27,7 +28,8 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size
     ["$x", "${y}", "$$", "fixed", "randomize", "image", "true", "1e3", "null", "a: b", "#", "line\nline\n", "🌟 夜"]
 )
 TITLES = st.none() | st.text(string.printable, min_size=1, max_size=10) | st.sampled_from(["夜", "Positive!", "seed"])
-MODES = st.sampled_from([*["run"] * 8, "muted", "bypassed"])
+RUN: list[Mode] = ["run"] * 8
+MODES: st.SearchStrategy[Mode] = st.sampled_from([*RUN, "muted", "bypassed"])
 SETTINGS = settings(
     max_examples=60,
     deadline=None,
@@ -126,8 +128,7 @@ def values(draw: st.DrawFn, making: Making, given: InputSpec, roots: Roots) -> V
     value = draw(literals(given, roots))
     if kind == "param" and not isinstance(given.choices, Choices):
         name = f"p{len(making.params)}"
-        types = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
-        making.params[name] = Param(name, types[type(value)], value)
+        making.params[name] = Param(name, type_of(value), value)
         return Ref(name)
     if kind == "template" and given.type.names == ("STRING",) and given.choices is None:
         name = f"p{len(making.params)}"

@@ -347,4 +347,4 @@ def test_a_long_chain_of_reroutes_is_walked_once() -> None:
         canvas.nodes.append({"id": id_, "type": "CLIPTextEncode", "inputs": given, "widgets_values": ["x"]})
         canvas.links.append([id_, 2 * number - id_, 0, id_, 0, "CLIP"])
     found = workflow(canvas)
-    assert {node.inputs["clip"] for node in found.nodes.values() if node.uses == "CLIPTextEncode"} == {Slot("0", 1)}
+    assert all(node.inputs["clip"] == Slot("0", 1) for node in found.nodes.values() if node.uses == "CLIPTextEncode")

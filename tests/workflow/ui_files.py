@@ -24,7 +24,7 @@ def registry() -> Registry:
 class Canvas:
     """A canvas in the making: `node` adds a node, `link` a link by the names of output and input."""
 
-    nodes: list[Json] = field(default_factory=list)
+    nodes: list[Any] = field(default_factory=list)
     links: list[Any] = field(default_factory=list)
     groups: list[Json] = field(default_factory=list)
     objects: bool = False
