@@ -93,7 +93,7 @@ $(RUN): pyproject.toml constraints.txt hatch_build.py | $(BIN)/python
 
 $(TEST): $(RUN)
 	@echo "Installing what the tests need"
-	@$(INSTALL_SELF) '.[test]'
+	@$(INSTALL_SELF) '.[test,templates]'
 	@touch $@
 
 $(DEV): $(TEST)

@@ -44,6 +44,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "bad_param": (207, "A parameter's declaration contradicts itself"),
     "bad_reference": (208, "A reference that cannot be read"),
     "schema_mismatch": (209, "A document that does not fit the JSON Schema"),
+    "not_in_format": (210, "Something that another format has no words for"),
     # 3xx: the graph
     "unknown_node": (301, "A node type that is not registered"),
     "unknown_input": (302, "An input that the node does not have"),

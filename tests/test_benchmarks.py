@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import checkpoint, executor, lora, sampling
+from benchmarks import checkpoint, convert, executor, lora, sampling
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -20,6 +20,11 @@ def test_the_yaml_that_is_read_is_a_workflow():
     assert loaded.problems == ()
     assert loaded.workflow is not None
     assert len(loaded.workflow.nodes) == 3
+
+
+def test_the_editor_file_that_is_converted_is_a_workflow(capsys: pytest.CaptureFixture[str]):
+    convert.main(small=True)  # fails if the file has problems
+    assert "1,003" in capsys.readouterr().out
 
 
 def test_the_sampler_is_compared_with_a_loop_that_gives_the_same_picture(capsys: pytest.CaptureFixture[str]):

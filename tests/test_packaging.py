@@ -175,7 +175,7 @@ def test_the_first_make_installs_and_the_second_starts_at_once(checkout: Checkou
     assert [line for line in calls if "pip" in line and "-c constraints.txt" not in line] == []
     assert calls[0].endswith(" torch")
     assert calls[-2:] == [calls[-2], "-m pytest -k sampler"]
-    assert calls[-2].endswith("--editable .[test]")
+    assert calls[-2].endswith("--editable .[test,templates]")
     assert checkout.make("test")[2] == ["-m pytest"]
     assert checkout.make("-q", ".venv/.stamp-test")[0] == 0
 
@@ -187,7 +187,7 @@ def test_a_changed_requirement_installs_again(checkout: Checkout, name: str) -> 
     assert checkout.make("test")[2] == first
 
 
-@pytest.mark.parametrize("step", ["torch", "editables", ".", ".[test]"])
+@pytest.mark.parametrize("step", ["torch", "editables", ".", ".[test,templates]"])
 def test_a_failed_installation_is_not_remembered(checkout: Checkout, step: str) -> None:
     status, _, calls = checkout.make("test", PIP_FAILS=step)
     assert status != 0

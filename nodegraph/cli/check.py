@@ -14,6 +14,7 @@ from nodegraph.cli.lock import add_locked
 if TYPE_CHECKING:
     from nodegraph.errors import Problem
     from nodegraph.execution.settings import Settings
+    from nodegraph.graph.missing import Missing
     from nodegraph.registry import Registry
 
 
@@ -36,6 +37,7 @@ class Report:
     file: str
     nodes: int
     problems: tuple[Problem, ...]
+    missing: Missing
 
     def number(self, severity: str) -> int:
         """How many problems are an "error", or only a "warning"."""
@@ -49,6 +51,7 @@ class Report:
             "errors": self.number("error"),
             "warnings": self.number("warning"),
             "problems": [problem.to_json() for problem in self.problems],
+            "missing": self.missing.to_json(),
         }
 
 
@@ -73,6 +76,7 @@ def check_file(name: str, arguments: argparse.Namespace, registry: Registry, set
     """Check one FILE."""
     from nodegraph.cli.examine import examine, in_order
     from nodegraph.cli.opening import shown_name
+    from nodegraph.graph.missing import Missing, missing_of
 
     examined = examine(name, arguments, registry, settings)
     problems = [needs_value(problem) for problem in examined.problems]
@@ -87,7 +91,11 @@ def check_file(name: str, arguments: argparse.Namespace, registry: Registry, set
             problems += lock_problems(name, examined.graph, settings, files)
     whole = examined.graph or examined.workflow  # the graph has the nodes of sub-workflows too
     nodes = len(whole.nodes) if whole is not None else 0
-    return Report(shown_name(name), nodes, tuple(problems))
+    missing = Missing()
+    if examined.workflow is not None:
+        roots = settings.roots(examined.workflow)
+        missing = missing_of(examined.workflow, examined.problems, registry, roots)
+    return Report(shown_name(name), nodes, tuple(problems), missing)
 
 
 def untold(found: Sequence[Problem], told: Sequence[Problem]) -> list[Problem]:
@@ -114,10 +122,12 @@ def show(reports: Sequence[Report]) -> None:
     """The problems by file, and a summary."""
     import sys
 
+    from nodegraph.cli.missing import show_missing
     from nodegraph.cli.terminal import count, say, show_problems
 
     for report in reports:
         show_problems(report.problems, stream=sys.stdout)
+        show_missing(report.missing)
         if not report.problems:
             say(f"{report.file}: fine, {count(report.nodes, 'node')}", style="green")
     numbers = ((total(reports, "error"), "error"), (total(reports, "warning"), "warning"))

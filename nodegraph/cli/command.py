@@ -10,7 +10,7 @@ from typing import Final
 
 SEED_MAX: Final = 2**64 - 1
 FILE_HELP: Final = (
-    "a workflow (.yaml, .json), a picture that holds one (.png), the name of an example, or - for standard input"
+    "a workflow (.yaml, .json), a picture that holds one (.png, .webp), the name of an example, or - for standard input"
 )
 
 

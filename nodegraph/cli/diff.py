@@ -10,6 +10,7 @@ from nodegraph.cli.exit_codes import FINE, INTERRUPTED, MISUSED, PIPE_CLOSED, PR
 
 if TYPE_CHECKING:
     from nodegraph.cli.terminal import Style
+    from nodegraph.registry import Registry
     from nodegraph.workflow.diff_text import Mark
     from nodegraph.workflow.difference import Difference
     from nodegraph.workflow.document import Workflow
@@ -60,8 +61,8 @@ def compare(arguments: argparse.Namespace) -> int:
     from nodegraph.cli.terminal import show_problems
     from nodegraph.workflow.diff import diff
 
-    old, new = opened(arguments.old, arguments.new)
     registry = registry_of(arguments)
+    old, new = opened(arguments.old, arguments.new, registry)
     show_problems(pack.problem() for pack in registry.broken)
     difference = diff(old, new, registry.specs)
     names = shown_name(arguments.old), shown_name(arguments.new)
@@ -72,7 +73,7 @@ def compare(arguments: argparse.Namespace) -> int:
     return DIFFERENT if difference else SAME
 
 
-def opened(old: str, new: str) -> tuple[Workflow, Workflow]:
+def opened(old: str, new: str, registry: Registry) -> tuple[Workflow, Workflow]:
     """Both workflows. Raises ProblemError with all problems of both: what is only half read cannot be compared."""
     from nodegraph.cli.opening import open_workflow
     from nodegraph.cli.terminal import show_problems
@@ -80,7 +81,7 @@ def opened(old: str, new: str) -> tuple[Workflow, Workflow]:
 
     if old == new == "-":
         raise ProblemError(Problem("usage", "only one of the two workflows can come from standard input"))
-    first, second = open_workflow(old), open_workflow(new)
+    first, second = open_workflow(old, registry), open_workflow(new, registry)
     problems = (*first.problems, *second.problems)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors or first.workflow is None or second.workflow is None:

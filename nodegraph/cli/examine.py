@@ -33,7 +33,7 @@ class Examined:
 
 def examine(name: str, arguments: argparse.Namespace, registry: Registry, settings: Settings) -> Examined:
     """Read FILE, take the values of `--set`, `--params` and `--seed`, and check everything."""
-    loaded = open_workflow(name)
+    loaded = open_workflow(name, registry)
     workflow = loaded.workflow
     if workflow is None:
         return Examined(None, None, loaded.problems)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from nodegraph.cli.terminal import shown_path
 from nodegraph.errors import Place, Problem, did_you_mean, listing
+from nodegraph.registry import Registry
 from nodegraph.resources import example, examples
 from nodegraph.workflow.document import Loaded
 from nodegraph.workflow.limits import DEFAULT_LIMITS
-from nodegraph.workflow.read import PNG_SIGNATURE, load_file, load_text, similar_file
+from nodegraph.workflow.read import holds_metadata, load_file, load_text, similar_file
+from nodegraph.workflow.ui_format import Specs
 
 STANDARD_INPUT: Final = "<stdin>"
 
 
-def open_workflow(name: str) -> Loaded:
-    """The workflow that FILE names, with all problems of reading it."""
+def open_workflow(name: str, registry: Registry | None = None) -> Loaded:
+    """The workflow that FILE names, with all problems of reading it. `registry` has the node types that are known."""
+    specs = (lambda: registry.specs) if registry is not None else None
     if name == "-":
-        return read_standard_input()
+        return read_standard_input(specs)
     shipped = shipped_under(name)
     if shipped is not None:
         return load_file(shown_path(shipped))
     # What is wrong with a folder, a pipe or a link to nowhere, reading says.
-    return load_file(name) if is_there(Path(name)) else Loaded(None, (not_found(name),))
+    return load_file(name, specs=specs) if is_there(Path(name)) else Loaded(None, (not_found(name),))
 
 
 def shipped_under(name: str) -> Path | None:
@@ -64,12 +68,12 @@ def not_found(name: str) -> Problem:
     return Problem("file_not_found", f"there is {missing}", Place(name), got=name, hint=hint)
 
 
-def read_standard_input() -> Loaded:
+def read_standard_input(specs: Callable[[], Specs] | None = None) -> Loaded:
     """The workflow on standard input."""
     data = sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1)
-    if data.startswith(PNG_SIGNATURE):
+    if holds_metadata(data):
         problem = Problem(
             "not_a_workflow", "standard input holds a picture", Place(STANDARD_INPUT), hint="give the picture's path"
         )
         return Loaded(None, (problem,))
-    return load_text(data, file=STANDARD_INPUT)
+    return load_text(data, file=STANDARD_INPUT, specs=specs)

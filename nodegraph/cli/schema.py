@@ -22,6 +22,7 @@ def call(arguments: argparse.Namespace) -> int:
 
     from nodegraph.cli.setup import registry_of
     from nodegraph.cli.terminal import say, show_problems
+    from nodegraph.cli.writing import write_text
     from nodegraph.workflow.schema import json_schema
 
     registry = registry_of(arguments)
@@ -32,32 +33,6 @@ def call(arguments: argparse.Namespace) -> int:
     else:
         write_text(arguments.output, json.dumps(schema, ensure_ascii=False, indent=2) + "\n")
     return FINE
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing: readers see the old text or the new one. Raises ProblemError."""
-    import os
-    import tempfile
-
-    from nodegraph.errors import Place, Problem, ProblemError
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        code = "disk_full" if error.errno == 28 else "cannot_write"
-        message = f"{path} cannot be written: {error.strerror or error}"
-        raise ProblemError(Problem(code, message, Place(str(path)))) from error
 
 
 COMMAND = Command("schema", "print the JSON Schema of workflows", add_options, call)

@@ -13,11 +13,12 @@ from nodegraph.graph.cells import Variants, expand
 from nodegraph.graph.complaints import Hints
 from nodegraph.graph.cycles import find_cycles
 from nodegraph.graph.draft import DraftNode, NamedLink
-from nodegraph.graph.drafting import Draft, draft_node, output_of, shown_value
+from nodegraph.graph.drafting import Draft, draft_node, note_silent, output_of, shown_value
 from nodegraph.graph.link_types import check_link_types
 from nodegraph.graph.literals import ChoiceLists
 from nodegraph.graph.look_ahead import look_ahead
 from nodegraph.graph.model import Checked, Graph, GraphNode, Link
+from nodegraph.graph.modes import settle_modes
 from nodegraph.graph.order import topological_order
 from nodegraph.graph.pruning import without_absent
 from nodegraph.graph.sweeping import draft_swept
@@ -51,9 +52,9 @@ def check(
     params, problems = resolve_params(workflow, overrides)
     flat, part_problems = inline_parts(workflow)
     swept = swept or (flat is not workflow and has_sweeps(flat.nodes.values(), None))  # a part has sweeps of its own
-    workflow = flat
+    workflow, mode_problems = settle_modes(flat, registry)
     hints = Hints(workflow, registry)
-    problems = [*earlier, *problems, *part_problems]
+    problems = [*earlier, *problems, *part_problems, *mode_problems]
     draft = Draft(workflow, registry, params, ChoiceLists(roots or Roots()), hints, problems)
     axes: list[Axis] = []
     variants: dict[str, Variants] = {}
@@ -75,6 +76,8 @@ def check(
     if len(order) == len(nodes):
         draft.problems += look_ahead(nodes, order, draft.choices.roots)
     outputs = _named_outputs(draft, nodes)
+    if workflow is not flat:
+        note_silent(draft, flat)
     draft.problems += _unused(draft, nodes, outputs)
     problems = _sorted(draft.problems)
     if any(problem.severity == "error" for problem in problems):
@@ -83,9 +86,9 @@ def check(
         expanded = expand(order, nodes, axes, variants, outputs)
         if isinstance(expanded, Problem):
             return Checked(None, (*problems, expanded))
-        graph = Graph(expanded[0], _index(expanded[0]), expanded[1], _frozen(params), workflow)
+        graph = Graph(expanded[0], _index(expanded[0]), expanded[1], _frozen(params), flat)
     else:
-        graph = _assemble(workflow, params, nodes, order, outputs)
+        graph = _assemble(flat, params, nodes, order, outputs)
     return Checked(without_absent(graph), problems)
 
 

@@ -12,6 +12,7 @@ from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
 from nodegraph.sockets.types import SocketType
 from nodegraph.workflow.document import NodeEntry, Ref, Slot, Workflow
+from nodegraph.workflow.texts import name_fault
 
 MAX_COMPARISONS = 100_000
 MAX_FITTING = 13  # outputs that are looked for; one more than a listing shows
@@ -64,18 +65,30 @@ def placed(problem: Problem, entry: NodeEntry, input_name: str) -> Problem:
 
 def unknown_node(hints: Hints, entry: NodeEntry) -> Problem:
     """A type that no pack has."""
-    hint = hints.guess(entry.uses, hints.registry.specs)
+    hint = None
+    if entry.pack:
+        hint = f"it comes from the pack {entry.pack}"
+    elif entry.uses.startswith(("workflow>", "workflow/")):
+        hint = "it is a group node of an old ComfyUI; there, ungroup it or make it a subgraph, and save again"
+    hint = hint or hints.guess(entry.uses, hints.registry.specs)
     if hint is None:
         broken = [pack.name for pack in hints.registry.broken]
         hint = "run 'nodegraph nodes' for the list" + (f"; broken packs: {listing(broken)}" if broken else "")
     return Problem(
         code="unknown_node",
-        message=f"unknown node type {shorten(entry.uses)}",
+        message=f"unknown node type {shorten(entry.uses)}{_called(entry)}",
         place=entry.uses_place,
         node=entry.id,
         got=entry.uses,
         hint=hint,
     )
+
+
+def _called(entry: NodeEntry) -> str:
+    """A node's id, and its title if it has one, where the place in the file does not tell them well enough."""
+    if entry.title:
+        return f" of node '{entry.id}' ({shorten(entry.title)[1:-1]})"
+    return f" of node '{entry.id}'" if name_fault(entry.id) else ""
 
 
 def unknown_input(hints: Hints, entry: NodeEntry, spec: NodeSpec, name: str) -> Problem:

@@ -228,3 +228,12 @@ def note_params(draft: Draft, value: Value) -> None:
         draft.used.add(value.name)
     elif isinstance(value, Template):
         draft.used.update(part.name for part in value.parts if isinstance(part, Ref))
+
+
+def note_silent(draft: Draft, whole: Workflow) -> None:
+    """Parameters count as used, too, that only nodes name which do not run."""
+    for name, entry in whole.nodes.items():
+        if name not in draft.workflow.nodes:
+            when = entry.when if isinstance(entry.when, tuple) else (entry.when,)
+            for value in (*entry.inputs.values(), *when):
+                note_params(draft, value)

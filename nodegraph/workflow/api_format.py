@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Literal
 
-from nodegraph.errors import Place, Problem, shorten
+from nodegraph.errors import Place, shorten
 from nodegraph.workflow.document import NodeEntry, Slot, Value, Workflow
 from nodegraph.workflow.texts import api_id_fault
 from nodegraph.workflow.tree import UNREADABLE, Located, Report, Unreadable, kind_of
@@ -21,24 +21,6 @@ def is_api_format(root: Located) -> bool:
     if not isinstance(entries, dict) or "nodegraph" in entries or "nodes" in entries:
         return False
     return any(isinstance(entry.value, dict) and "class_type" in entry.value for entry in entries.values())
-
-
-def is_ui_format(root: Located) -> bool:
-    """Whether a document is what ComfyUI's editor saves: a list of nodes, and links."""
-    entries = root.value
-    if not isinstance(entries, dict) or "nodegraph" in entries or "nodes" not in entries:
-        return False
-    return isinstance(entries["nodes"].value, list)
-
-
-def ui_format_problem(root: Located, report: Report) -> Problem:
-    """The answer to a file in UI format."""
-    return Problem(
-        "not_a_workflow",
-        "this is a workflow in ComfyUI's editor format, which is not read yet",
-        report.at(root),
-        hint='export it there with "Save (API format)" or "Export (API)" and use that file',
-    )
 
 
 def build_api_workflow(root: Located, report: Report) -> Workflow:

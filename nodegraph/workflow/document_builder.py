@@ -13,14 +13,25 @@ from typing import Final, Literal, cast, get_args
 
 from nodegraph.errors import Place, did_you_mean, listing, shorten
 from nodegraph.workflow.document import CachePolicy, NodeEntry, Param, Ref, Slot, Value, Workflow
+from nodegraph.workflow.editor_keys import EDITOR_KEYS, read_groups, read_mode, read_wanted
 from nodegraph.workflow.param_reader import read_param
 from nodegraph.workflow.sweep_reader import SWEEP_KEYS, read_sweep
 from nodegraph.workflow.texts import NAME_HELP, BadReference, name_fault, parse_text
 from nodegraph.workflow.tree import UNREADABLE, Located, Report, Unreadable, kind_of
 
 VERSION: Final = 1
-DOCUMENT_KEYS: Final = ("nodegraph", "name", "description", "params", *SWEEP_KEYS, "nodes", "outputs", "layout")
-NODE_KEYS: Final = ("uses", "with", "when", "title", "note", "cache", *SWEEP_KEYS)
+DOCUMENT_KEYS: Final = (
+    "nodegraph",
+    "name",
+    "description",
+    "params",
+    *SWEEP_KEYS,
+    "nodes",
+    "outputs",
+    "groups",
+    "layout",
+)
+NODE_KEYS: Final = ("uses", "with", "when", "title", "note", "cache", *EDITOR_KEYS, *SWEEP_KEYS)
 CACHE_POLICIES: Final = cast("tuple[str, ...]", get_args(CachePolicy))
 
 
@@ -70,6 +81,7 @@ def build_workflow(root: Located, report: Report) -> Workflow | None:
         file=report.source.file,
         text=report.source.text,
         sweep=read_sweep(document, report, read_value),
+        groups=read_groups(document.get("groups"), report),
     )
 
 
@@ -131,6 +143,9 @@ def read_node(name: str, entry: Located, report: Report) -> NodeEntry:
         places=MappingProxyType(places),
         key_places=MappingProxyType(key_places),
         sweep=read_sweep(keys, report, read_value, node=name),
+        mode=read_mode(keys, name, report),
+        pack=read_text(keys, "pack", report, node=name) or None,
+        wanted=read_wanted(keys, name, report),
         when=read_when(keys, name, report),
         when_place=report.at(keys["when"]) if "when" in keys else Place(),
     )

@@ -1,7 +1,7 @@
 """JSON text → located data, with the place of every value.
 
 `json.loads` keeps no places and does not notice duplicate keys. This reader descends recursively, but counts
-its depth and stops at the limit; a token costs one match of one expression.
+its depth and stops at the limit; a token costs one match of one expression, with the space around it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ from nodegraph.workflow.tree import (
 )
 
 SPACE: Final = re.compile(r"[ \t\n\r]*")
+TEXT: Final = r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
 TOKEN: Final = re.compile(
-    r'(?P<text>"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*")'
+    f"(?P<text>{TEXT})"
     r"|(?P<punctuation>[{}\[\],:])"
     r"|(?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?(?![0-9A-Za-z.+-]))"
     r"|(?P<word>-?[A-Za-z]+)"
 )
+# A key with the colon after it, and what stands after a value, each with the space up to what follows.
+KEY: Final = re.compile(rf"({TEXT})[ \t\n\r]*:[ \t\n\r]*")
+AFTER: Final = re.compile(r"[ \t\n\r]*([,\]}])[ \t\n\r]*")
+SHORT: Final = 18  # digits that fit any limit
 WORDS: Final[dict[str, Scalar]] = {"true": True, "false": False, "null": None}
 NOT_FINITE: Final = frozenset(("NaN", "Infinity", "-Infinity"))
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -111,11 +116,16 @@ class Parser:
             return members, index + 1
         while True:
             start = index
-            key, index = self.key(index)
-            index = self.skip(index)
-            if self.text[index : index + 1] != ":":
-                raise self.syntax("a ':' must follow the key", index)
-            member, index = self.value(self.skip(index + 1), depth)
+            match = KEY.match(self.text, index)
+            if match is not None:
+                key, index = self.key_text(match.group(1), index), match.end()
+            else:
+                key, index = self.key(index)
+                index = self.skip(index)
+                if self.text[index : index + 1] != ":":
+                    raise self.syntax("a ':' must follow the key", index)
+                index = self.skip(index + 1)
+            member, index = self.value(index, depth)
             member.key_line, member.key_column = position(self.starts, start)
             if isinstance(key, str) and key in members:
                 message = f"the key {shorten(key)} is given twice; the first is in line {members[key].key_line + 1}"
@@ -135,15 +145,24 @@ class Parser:
             if match is None and self.text[index : index + 1] == '"':
                 message, hint = self.no_token(index)
             raise self.syntax(message, index, hint)
-        key = self.string(match.group(), index)
+        return self.key_text(match.group(), index), match.end()
+
+    def key_text(self, token: str, index: int) -> str | Literal[Unreadable.UNREADABLE]:
+        """The key that a token in quotes means."""
+        key = self.string(token, index)
         if isinstance(key, str) and len(key) > self.limits.key:
             message = f"a key of {len(key):,} characters is longer than {self.limits.key:,}"
             self.report.add("too_large", message, self.source.place_at(index))
             key = UNREADABLE
-        return key, match.end()
+        return key
 
     def separator(self, index: int, end: str) -> tuple[int, bool]:
         """What follows a value: a comma (then the next value's index), or the end."""
+        match = AFTER.match(self.text, index)
+        if match is not None and match.group(1) == end:
+            return match.start(1) + 1, True
+        if match is not None and match.group(1) == "," and self.text[match.end() : match.end() + 1] != end:
+            return match.end(), False
         index = self.skip(index)
         found = self.text[index : index + 1]
         if found == end:
@@ -174,6 +193,8 @@ class Parser:
 
     def number(self, token: str, index: int) -> Scalar | Literal[Unreadable.UNREADABLE]:
         """The number that a token means."""
+        if len(token) < SHORT and token.isdigit():
+            return int(token)
         try:
             return scalars.integer(token) if scalars.INT.fullmatch(token) else scalars.floating(token)
         except scalars.BadNumberError as error:

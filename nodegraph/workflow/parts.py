@@ -86,7 +86,7 @@ def _place(state: _State, level: _Level, entry: NodeEntry) -> _Level | None:
     when = _gates(state, level, entry)
     if when:
         placed = replace(placed, when=when)
-    if is_part(entry.uses):
+    if is_part(entry.uses) and entry.mode == "run":
         part = _open(state, level, entry)
         if part is not None:
             workflow, files = part

@@ -1,4 +1,4 @@
-"""The text chunks of PNG files, and workflows inside pictures. No pixel is decoded.
+"""The text chunks of PNG files. No pixel is decoded.
 
 Source: the PNG specification, third edition, sections 5 (structure) and 11.3.3 (text),
 https://www.w3.org/TR/png-3/.
@@ -11,37 +11,14 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from nodegraph.errors import Place, Problem, ProblemError
-from nodegraph.workflow.document import Loaded
 from nodegraph.workflow.limits import DEFAULT_LIMITS, Limits
-from nodegraph.workflow.read import PNG_SIGNATURE, load_text
+from nodegraph.workflow.read import PNG_SIGNATURE
 
-#: The chunk in which nodegraph keeps a picture's workflow, as its author wrote it.
-WORKFLOW_KEY: Final = "nodegraph"
-#: The chunk in which ComfyUI, and nodegraph too, keep the API-format prompt.
-PROMPT_KEY: Final = "prompt"
 TEXT_CHUNKS: Final = (b"tEXt", b"zTXt", b"iTXt")
-
-
-def workflow_in_picture(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Loaded:
-    """The workflow that a PNG was made with: nodegraph's own, or else ComfyUI's prompt."""
-    file = os.fspath(path)
-    try:
-        texts = read_text_chunks(path, limits)
-    except ProblemError as error:
-        return Loaded(None, error.problems)
-    for key in (WORKFLOW_KEY, PROMPT_KEY):
-        if key in texts:
-            # Places are in the text inside the picture, so its name says so.
-            loaded = load_text(texts[key], file=f"{file}[{key}]", limits=limits)
-            workflow = loaded.workflow
-            return replace(loaded, workflow=replace(workflow, file=file) if workflow is not None else None)
-    hint = "only pictures saved by nodegraph, or by ComfyUI with its metadata, hold one"
-    return Loaded(None, (Problem("no_workflow_in_picture", f"{file} holds no workflow", Place(file), hint=hint),))
 
 
 def read_text_chunks(picture: str | os.PathLike[str] | bytes, limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:

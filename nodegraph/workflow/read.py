@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from nodegraph.errors import Place, Problem, ProblemError
-from nodegraph.workflow.api_format import build_api_workflow, is_api_format, is_ui_format, ui_format_problem
+from nodegraph.workflow.api_format import build_api_workflow, is_api_format
 from nodegraph.workflow.document import Loaded, Workflow
 from nodegraph.workflow.document_builder import build_workflow
 from nodegraph.workflow.json_reader import read_json
 from nodegraph.workflow.limits import DEFAULT_LIMITS, Limits
 from nodegraph.workflow.tree import Located, Report, Source, by_place
+from nodegraph.workflow.ui_format import Specs, build_ui_workflow
+from nodegraph.workflow.ui_reader import is_ui_format
+from nodegraph.workflow.webp import is_webp
 from nodegraph.workflow.yaml_reader import read_yaml
 
 Format = Literal["auto", "yaml", "json"]
@@ -27,27 +30,43 @@ OTHER_PICTURES: Final = (b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"M
 UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def load_file(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Loaded:
-    """Read a workflow file: YAML, JSON (also ComfyUI's API format), or a PNG that holds one.
+def installed_specs() -> Specs:
+    """The node types that are installed."""
+    from nodegraph.registry import load_registry
+
+    return load_registry().specs
+
+
+def load_file(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, specs: Callable[[], Specs] | None = None
+) -> Loaded:
+    """Read a workflow file: YAML, JSON (also ComfyUI's two formats), or a PNG or WebP picture that holds one.
 
     What the file is, is decided by its content; its suffix only decides between YAML and JSON where both
-    would do.
+    would do. `specs` gives the node types that are known; only ComfyUI's editor files need them.
     """
     file = os.fspath(path)
     try:
         data = read_bytes(path, limits)
     except ProblemError as error:
         return Loaded(None, error.problems)
-    if data.startswith(PNG_SIGNATURE):
-        from nodegraph.workflow.png import workflow_in_picture
+    if holds_metadata(data):
+        from nodegraph.workflow.pictures import workflow_in_picture
 
-        return workflow_in_picture(path, limits=limits)
+        return workflow_in_picture(path, limits=limits, specs=specs)
     suffix = Path(file).suffix.lower()
-    return load_text(data, file=file, format="yaml" if suffix in (".yaml", ".yml") else "auto", limits=limits)
+    return load_text(
+        data, file=file, format="yaml" if suffix in (".yaml", ".yml") else "auto", limits=limits, specs=specs
+    )
 
 
 def load_text(
-    text: str | bytes, *, file: str | None = None, format: Format = "auto", limits: Limits = DEFAULT_LIMITS
+    text: str | bytes,
+    *,
+    file: str | None = None,
+    format: Format = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+    specs: Callable[[], Specs] | None = None,
 ) -> Loaded:
     """Read a workflow from a text.
 
@@ -56,6 +75,7 @@ def load_text(
         file: the name shown in problems.
         format: `auto` takes a text that begins with `{"` or `[` for JSON and anything else for YAML.
         limits: what is refused as too large.
+        specs: gives the node types that are known, which ComfyUI's editor files need; default: those installed.
 
     Returns:
         The workflow (None when there is no making one out), and every problem in the order of their places.
@@ -63,7 +83,7 @@ def load_text(
 
     def build(root: Located, report: Report) -> Workflow | None:
         if is_ui_format(root):
-            raise ProblemError(ui_format_problem(root, report))
+            return build_ui_workflow(root, report, specs or installed_specs)
         return build_api_workflow(root, report) if is_api_format(root) else build_workflow(root, report)
 
     workflow, problems = read_document(text, build, file=file, format=format, limits=limits)
@@ -101,13 +121,18 @@ def read_document(
     return built, tuple(sorted((*report.problems, *fatal), key=by_place))
 
 
+def holds_metadata(data: bytes) -> bool:
+    """Whether a file begins as the pictures do in which workflows are looked for: PNG and WebP."""
+    return data.startswith(PNG_SIGNATURE) or is_webp(data)
+
+
 def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> bytes:
     """The content of a regular file; no more than the limit is read.
 
     Raises:
         ProblemError: when there is no such file, it is not a regular one, it cannot be read or is too large.
-        Of a PNG,
-            which may be larger, only the beginning is returned.
+        Of a PNG
+            or WebP, which may be larger, only the beginning is returned.
     """
     file = os.fspath(path)
     place = Place(file)
@@ -127,7 +152,7 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) ->
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ProblemError(Problem("file_unreadable", f"{file} cannot be read: {reason}", place)) from None
-    if len(data) > limits.bytes and not data.startswith(PNG_SIGNATURE):
+    if len(data) > limits.bytes and not holds_metadata(data):
         raise ProblemError(too_large(limits, place))
     return data
 
@@ -155,7 +180,7 @@ def decode(text: str | bytes, file: str | None, limits: Limits) -> str:
     if len(text) > limits.bytes:
         raise ProblemError(too_large(limits, Place(file)))
     if text.startswith(OTHER_PICTURES):
-        message = "this is not text; of pictures only PNG files can hold a workflow"
+        message = "this is not text; of pictures only PNG and WebP files can hold a workflow"
         raise ProblemError(Problem("not_a_workflow", message, Place(file)))
     # UTF-16 without a mark has a zero in each of its first characters.
     if text.startswith(UTF16_MARKS) or (text[:2].count(0) == 1 and len(text) % 2 == 0):

@@ -15,6 +15,7 @@ from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
 from nodegraph.workflow.document import CachePolicy
 from nodegraph.workflow.document_builder import VERSION
+from nodegraph.workflow.editor_keys import MODEL_KEYS, MODES
 from nodegraph.workflow.param_reader import PARAM_TYPES
 from nodegraph.workflow.scalars import INT_MAX, INT_MIN
 from nodegraph.workflow.sweep_reader import SPAN
@@ -61,6 +62,16 @@ def json_schema(registry: Registry) -> Schema:
                 "type": ["object", "null"],
                 "additionalProperties": REFERENCE_SCHEMA,
                 **named,
+            },
+            "groups": {
+                "description": "Frames on the canvas by title: [left, top, width, height]. They never change a result.",
+                "type": ["object", "null"],
+                "additionalProperties": {
+                    "type": "array",
+                    "items": {"type": "number"},
+                    "minItems": 4,
+                    "maxItems": 4,
+                },
             },
             "layout": {
                 "description": "Where nodes stand on the canvas: [x, y]. It never changes a result.",
@@ -158,6 +169,12 @@ def node_schema(specs: list[NodeSpec]) -> Schema:
                 "enum": list(get_args(CachePolicy)),
                 "description": "'memory' keeps results off the disk, 'off' and 'refresh' run the node each time.",
             },
+            "mode": {
+                "enum": [*MODES, None],
+                "description": "'muted': it does not run, nor does what needs it; 'bypassed': it is stepped over.",
+            },
+            "pack": text_schema("The node pack that its type comes from."),
+            "models": models_schema(),
             "foreach": sweep_schema("Values of inputs that belong together, tried one by one."),
             "matrix": sweep_schema("Values of inputs, tried in every combination."),
         },
@@ -181,6 +198,16 @@ def when_schema() -> Schema:
     one: Schema = {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": r"^\$[A-Za-z_]"}]}
     description = "Whether the node runs: true, false, a parameter ($flag) or an output ($node); of a list, all."
     return {"description": description, "anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
+
+
+def models_schema() -> Schema:
+    """The model files that a node needs."""
+    texts: Schema = {key: {"type": "string"} for key in MODEL_KEYS}
+    one: Schema = {"type": "object", "required": ["name"], "additionalProperties": False, "properties": texts}
+    return {
+        "description": "Model files it needs, and where they can be had.",
+        "anyOf": [{"type": "null"}, one, {"type": "array", "items": one}],
+    }
 
 
 def sweep_schema(description: str) -> Schema:

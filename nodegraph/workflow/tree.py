@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from nodegraph.errors import Place, Problem, ProblemError
+from nodegraph.errors import Place, Problem, ProblemError, Severity
 from nodegraph.workflow.document import Scalar
 from nodegraph.workflow.limits import Limits
 
@@ -92,12 +92,13 @@ class Report:
         got: str | None = None,
         expected: str | None = None,
         hint: str | None = None,
+        severity: Severity = "error",
     ) -> None:
         """Note one problem."""
         if len(self.problems) >= self.limits.problems:
             message = f"There are more than {self.limits.problems} problems; the rest is not listed."
             raise ProblemError(Problem("too_large", message, place))
-        self.problems.append(Problem(code, message, place, node, input, got, expected, hint))
+        self.problems.append(Problem(code, message, place, node, input, got, expected, hint, severity))
 
     def at(self, located: Located) -> Place:
         """The place of a value."""

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Final, cast
 
 from nodegraph.errors import Problem, ProblemError
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Slot, Span, Sweep, Template, Value, Workflow
+from nodegraph.workflow.document import (
+    NodeEntry,
+    Note,
+    Param,
+    Ref,
+    Scalar,
+    Slot,
+    Span,
+    Sweep,
+    Template,
+    Value,
+    Workflow,
+)
+from nodegraph.workflow.editor_keys import group_titles, origin_keys
 from nodegraph.workflow.param_values import type_of
 from nodegraph.workflow.sweeps import split_target
 from nodegraph.workflow.texts import NAME, escape, name_fault, write_text
@@ -25,6 +39,7 @@ BRACKETS: Final = re.compile(r"[][{},?]")
 MISREAD: Final = re.compile(
     r"y|n|yes|no|on|off|true|false|null|[-+]?\.(?:inf|nan)|[-+.0-9][-+.:_0-9 a-fotxz]*", re.IGNORECASE
 )
+NEVER_COMMENTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]")
 NEVER_RAW: Final = re.compile(r"[\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]")
 
 
@@ -34,7 +49,17 @@ def dump_yaml(workflow: Workflow) -> str:
     Node ids that YAML workflows cannot have (those of API-format files, such as `3`) are replaced by ones
     they can. Raises ProblemError for numbers that are not finite.
     """
-    return "\n".join(yaml_lines(to_data(workflow), 0)) + "\n"
+    lines = list(yaml_lines(to_data(workflow), 0))
+    return "\n".join([lines[0], *comment_lines(workflow.notes), *lines[1:]]) + "\n"
+
+
+def comment_lines(notes: Iterable[Note]) -> Iterator[str]:
+    """Notes on the canvas as comments."""
+    for note in notes:
+        text = f"{note.title}\n{note.text}" if note.title else note.text
+        for line in text.strip().splitlines():
+            yield f"# {NEVER_COMMENTED.sub(' ', line)}".rstrip()
+        yield "#"
 
 
 def dump_json(workflow: Workflow) -> str:
@@ -59,6 +84,9 @@ def to_data(workflow: Workflow) -> dict[str, Data]:
     data["nodes"] = {ids[name]: node_data(node, ids) for name, node in workflow.nodes.items()}
     if workflow.outputs:
         data["outputs"] = {name: value_data(ref, ids) for name, ref in workflow.outputs.items()}
+    if workflow.groups:
+        titled = zip(group_titles(workflow.groups), workflow.groups, strict=True)
+        data["groups"] = {title: [finite(number) for number in group.bounds] for title, group in titled}
     if workflow.layout:
         data["layout"] = {ids.get(name, name): [finite(x), finite(y)] for name, (x, y) in workflow.layout.items()}
     return data
@@ -111,12 +139,15 @@ def node_data(node: NodeEntry, ids: Mapping[str, str]) -> Data:
         data["note"] = node.note
     if node.cache != "auto":
         data["cache"] = node.cache
+    if node.mode != "run":
+        data["mode"] = node.mode
     if node.when is not None:
         data["when"] = value_data(node.when, ids)
     if node.inputs:
         data["with"] = {name: value_data(value, ids) for name, value in node.inputs.items()}
     if node.sweep is not None:
         data[node.sweep.key] = sweep_data(node.sweep, ids)
+    data.update(cast("dict[str, Data]", origin_keys(node)))
     return data
 
 
@@ -172,9 +203,10 @@ def entry_lines(head: str, value: Data, indent: int) -> Iterator[str]:
         return
     # Nodes read best in blocks, one line an input; what fits in a line and holds only plain values goes in
     # one.
-    line = f"{head} {flow(value)}"
     one_line = indent > 0 or head == "layout:"
-    if not isinstance(value, dict | list) or not value or (one_line and is_flat(value) and len(line) <= WIDTH):
+    if not isinstance(value, dict | list) or not value:
+        yield f"{head} {flow(value)}"
+    elif one_line and is_flat(value) and len(line := f"{head} {flow(value)}") <= WIDTH:
         yield line
     elif isinstance(value, dict):
         yield head
@@ -224,14 +256,22 @@ def scalar(value: Scalar, in_flow: bool = False) -> str:
         return f"{mantissa if '.' in mantissa else mantissa + '.0'}{e}{exponent}"
     if isinstance(value, int):
         return str(value)
-    is_plain = (
-        PLAIN.fullmatch(value)
-        and not NOT_PLAIN.search(value)
-        and not MISREAD.fullmatch(value)
-        and value[:2] not in ("- ", "--", "..")
-        and not (in_flow and BRACKETS.search(value))
+    return (
+        value
+        if (is_plain if len(value) < 100 else is_plain.__wrapped__)(value) and not (in_flow and BRACKETS.search(value))
+        else quoted(value)
     )
-    return value if is_plain else quoted(value)
+
+
+@lru_cache(4096)
+def is_plain(text: str) -> bool:
+    """Whether a text may stand without quotes in a block; the same keys come again and again."""
+    return bool(
+        PLAIN.fullmatch(text)
+        and not NOT_PLAIN.search(text)
+        and not MISREAD.fullmatch(text)
+        and text[:2] not in ("- ", "--", "..")
+    )
 
 
 def quoted(text: str) -> str:

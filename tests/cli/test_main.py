@@ -174,7 +174,7 @@ def test_closed_standard_streams_do_no_harm(file: File, pack: Path, tmp_path: Pa
 
 
 def test_an_interrupt_before_anything_runs_is_a_word(cli: Cli, monkeypatch: pytest.MonkeyPatch):
-    def interrupted(_: str) -> Loaded:
+    def interrupted(*_: object) -> Loaded:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(examine, "open_workflow", interrupted)

@@ -67,18 +67,5 @@ def test_mistakes_in_a_prompt() -> None:
     assert loaded.workflow.nodes["1"].inputs == {"b": 1}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"last_node_id": 3, "nodes": [{"id": 1, "type": "X"}], "links": [[1, 4, 0, 3, 0, "M"]], "version": 0.4}',
-        '{"nodes": []}',
-    ],
-)
-def test_the_editors_format_says_what_to_do(text: str) -> None:
-    problem = only(read(text))
-    assert problem.code == "not_a_workflow"
-    assert "API" in (problem.hint or "")
-
-
 def test_a_node_called_like_a_key_of_a_prompt_does_not_make_it_one() -> None:
     assert codes(read('{"nodegraph": 1, "nodes": {"a": {"uses": "X"}}, "x": {"class_type": "Y"}}')) == ["unknown_key"]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nodegraph.context import Roots
+from nodegraph.graph.build import check as check_graph
+from nodegraph.graph.converting import WRITERS
+from nodegraph.graph.missing import missing_of
 from nodegraph.workflow.document import Loaded
-from nodegraph.workflow.png import workflow_in_picture
+from nodegraph.workflow.pictures import workflow_in_picture
 from nodegraph.workflow.read import Format, load_text
 from tests.workflow.test_document import EXAMPLE
 from tests.workflow.test_json_reader import DOCUMENT
+from tests.workflow.ui_files import registry
 
 PIECES = [
     *"{}[]:,-?&*!|>'\"%@`#$~<=\n\t\r \\0123.eE+_", "a", "nodes", "nodegraph: 1\n", "params:", "\n  ",
@@ -72,3 +79,66 @@ def test_damaged_pictures(tmp_path_factory: pytest.TempPathFactory, noise: bytes
     path = tmp_path_factory.getbasetemp() / "damaged.png"
     path.write_bytes(data[:start] + noise + data[start + length :])
     check(workflow_in_picture(path))
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 12)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(["3", "fixed", "x", ""]),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["0", "name", "id", "link"]), inner),
+    max_leaves=6,
+)
+ui_types = st.sampled_from(["KSampler", "LoadImage", "Reroute", "PrimitiveNode", "Note", "Foreign", "sub", "sub2"])
+ids = st.integers(0, 6) | st.sampled_from(["a", "-10", "-20"]) | json_values
+ui_input = st.fixed_dictionaries(
+    {"name": st.sampled_from(["model", "seed", "clip", "image", "", "x"])},
+    optional={"type": st.sampled_from(["*", "MODEL", "INT"]) | json_values, "link": ids, "widget": json_values},
+)
+ui_node = st.fixed_dictionaries(
+    {"id": ids, "type": ui_types},
+    optional={
+        "inputs": st.lists(ui_input | json_values, max_size=3) | json_values,
+        "outputs": st.lists(ui_input, max_size=2) | json_values,
+        "widgets_values": json_values,
+        "mode": st.sampled_from([0, 2, 4]) | json_values,
+        "pos": json_values,
+        "title": json_values,
+        "properties": st.fixed_dictionaries({}, optional={"proxyWidgets": json_values, "models": json_values})
+        | json_values,
+    },
+)
+ui_link = st.tuples(ids, ids, ids, ids, ids, st.just("MODEL")).map(list)
+ui_link_object = st.fixed_dictionaries(
+    {"id": ids, "origin_id": ids, "origin_slot": ids, "target_id": ids, "target_slot": ids, "type": st.just("*")}
+)
+ui_graph = {
+    "nodes": st.lists(ui_node | json_values, max_size=6),
+    "links": st.lists(ui_link | ui_link_object | json_values, max_size=8) | json_values,
+}
+ui_definition = st.fixed_dictionaries(
+    {"id": st.sampled_from(["sub", "sub2"]), **ui_graph},
+    optional={"name": json_values, "inputs": st.lists(ui_input, max_size=3) | json_values, "outputs": json_values},
+)
+ui_file = st.fixed_dictionaries(
+    ui_graph,
+    optional={
+        "version": json_values,
+        "groups": json_values,
+        "definitions": st.fixed_dictionaries({"subgraphs": st.lists(ui_definition | json_values, max_size=3)})
+        | json_values,
+    },
+)
+
+
+@SETTINGS
+@given(ui_file)
+def test_any_file_of_an_editor(file: object) -> None:
+    loaded = load_text(json.dumps(file, indent=1), specs=lambda: registry().specs)
+    check(loaded)
+    if loaded.workflow is not None:
+        found = check_graph(loaded.workflow, registry())
+        missing_of(loaded.workflow, found.problems, registry(), Roots()).lines()
+        for write in WRITERS.values():
+            assert write(loaded.workflow, registry(), None).text
