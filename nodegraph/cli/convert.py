@@ -34,8 +34,8 @@ def call(arguments: argparse.Namespace) -> int:
     show_problems(loaded.problems)
     if loaded.workflow is None or any(problem.severity == "error" for problem in loaded.problems):
         return PROBLEMS
-    folders = [str(folder.resolve()) for folder in arguments.nodes]
-    write_text(target, dump_python(loaded.workflow, registry_of(arguments), folders))
+    folders, custom = ([str(each.resolve()) for each in given] for given in (arguments.nodes, arguments.custom_nodes))
+    write_text(target, dump_python(loaded.workflow, registry_of(arguments), folders, custom))
     return FINE
 
 
