@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nodegraph.builder import Builder
@@ -110,5 +111,7 @@ def _document(workflow: Workflow | Builder) -> Workflow:
 def _registry_for(settings: Settings, *workflows: Workflow | Builder) -> Registry:
     """The node types of all packs, and those that are used in graphs built in code."""
     builders = [each for each in workflows if isinstance(each, Builder)]
+    custom = [Path(folder) for each in builders for folder in each.custom_nodes]
+    settings = replace(settings, custom_nodes=tuple(dict.fromkeys((*custom, *settings.custom_nodes))))
     registry = registry_for(settings, [Path(folder) for each in builders for folder in each.nodes])
     return registry.with_specs([spec for each in builders for spec in each.specs])

@@ -71,13 +71,20 @@ class Builder:
     it is a reference. Nothing runs before `nodegraph.run(graph)`.
 
     file: the program that builds it; files that inputs name are then looked for beside it, too. nodes: folders with
-    packs of nodes, for those that are added by the name of their type.
+    packs of nodes, for those that are added by the name of their type; custom_nodes: the same of packs for ComfyUI.
     """
 
     def __init__(
-        self, name: str | None = None, description: str = "", *, file: str | None = None, nodes: Sequence[str] = ()
+        self,
+        name: str | None = None,
+        description: str = "",
+        *,
+        file: str | None = None,
+        nodes: Sequence[str] = (),
+        custom_nodes: Sequence[str] = (),
     ) -> None:
         self.nodes = tuple(nodes)
+        self.custom_nodes = tuple(custom_nodes)
         self._workflow = Workflow(MappingProxyType({}), name=name, description=description, file=file)
         self._entries: dict[str, NodeEntry] = {}
         self._inputs: dict[str, Mapping[str, object]] = {}

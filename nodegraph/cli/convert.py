@@ -53,7 +53,8 @@ def call(arguments: argparse.Namespace) -> int:
     show_problems(pack.problem() for pack in registry.broken)
     loaded = open_workflow(arguments.file, registry)
     workflow = loaded.workflow
-    if workflow is None:
+    unsure = any(problem.severity == "error" for problem in loaded.problems)
+    if workflow is None or (format_ == "python" and unsure):  # a program has no room for what could not be read
         raise ProblemError(loaded.problems)
     converted = WRITERS[format_](workflow, registry, target_of(arguments))
     problems = [*loaded.problems, *converted.problems]

@@ -44,9 +44,9 @@ def add_locked(parser: argparse.ArgumentParser) -> None:
 def call(arguments: argparse.Namespace) -> int:
     """Lock FILE, or check its lock."""
     from nodegraph.cli.examine import examine
-    from nodegraph.cli.schema import write_text
     from nodegraph.cli.setup import registry_of, settings_of
     from nodegraph.cli.terminal import count, say, show_problems, shown_path
+    from nodegraph.cli.writing import write_text
     from nodegraph.execution.lock import dump_lock, present
 
     settings = settings_of(arguments)

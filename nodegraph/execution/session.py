@@ -246,8 +246,7 @@ def _changed(trace: Trace, last: Mapping[str, Seen]) -> dict[str, Seen]:
 def registry_for(settings: Settings, folders: Sequence[Path] = ()) -> Registry:
     """The node types of installed packs, of those in `folders`, and of the packs for ComfyUI that the settings name."""
     return load_registry(
-        folders,
-        custom_nodes=settings.custom_nodes, allow_packs=settings.allow_packs, roots=settings.roots(None)
+        folders, custom_nodes=settings.custom_nodes, allow_packs=settings.allow_packs, roots=settings.roots(None)
     )
 
 

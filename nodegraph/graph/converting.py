@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from nodegraph.errors import Problem
+from nodegraph.errors import Problem, ProblemError
 from nodegraph.graph.modes import settle_modes
 from nodegraph.graph.python_script import dump_python
 from nodegraph.graph.seeds import with_random_seeds
@@ -77,9 +77,11 @@ def to_ui(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> C
 
 
 def to_python(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> Converted:
-    """The workflow as a Python program. Raises ProblemError with what no program can say."""
-    text = dump_python(workflow, registry, target.nodes, target.custom_nodes)
-    return Converted(text, workflow)
+    """The workflow as a Python program."""
+    try:
+        return Converted(dump_python(workflow, registry, target.nodes, target.custom_nodes), workflow)
+    except ProblemError as error:
+        return Converted("", workflow, error.problems)
 
 
 #: How each format is written.

@@ -71,11 +71,13 @@ if __name__ == "__main__":
 '''
 
 
-def dump_python(workflow: Workflow, registry: Registry, folders: Sequence[str] = ()) -> str:
+def dump_python(
+    workflow: Workflow, registry: Registry, folders: Sequence[str] = (), custom_nodes: Sequence[str] = ()
+) -> str:
     """The workflow as a program that builds and runs it. Sub-workflows are written out, layout is left out.
 
-    Node functions that can be imported are, other nodes are added by the name of their type; `folders` is where packs
-    of those are looked for. Raises ProblemError with all that cannot be written.
+    Node functions that can be imported are, other nodes are added by the name of their type; `folders` and
+    `custom_nodes` are where packs of those are looked for. Raises ProblemError with all that cannot be written.
     """
     flat = _flat(workflow)
     script = _Script(flat, registry, portable_ids(flat))
@@ -84,7 +86,14 @@ def dump_python(workflow: Workflow, registry: Registry, folders: Sequence[str] =
     if script.problems:
         raise ProblemError(script.problems)
     lines = [*_head(flat), "", *script.import_lines(), "", "", "def build() -> nodegraph.Builder:"]
-    lines += ['    """The graph, with its parameters."""', *script.builder(folders), *body, "    return graph", "", ""]
+    lines += [
+        '    """The graph, with its parameters."""',
+        *script.builder(folders, custom_nodes),
+        *body,
+        "    return graph",
+        "",
+        "",
+    ]
     first = next(iter(flat.params), None)
     how = f'    # Other values: nodegraph.run(build(), {{"{first}": ...}})\n' if first is not None else ""
     return "\n".join(lines) + "\n" + MAIN.format(how=how)
@@ -162,15 +171,16 @@ class _Script:
             else:
                 yield from [f"from {module} import (", *[f"    {name}," for name in written], ")"]
 
-    def builder(self, folders: Sequence[str]) -> Iterator[str]:
+    def builder(self, folders: Sequence[str], custom_nodes: Sequence[str]) -> Iterator[str]:
         """How the builder is made."""
         given: list[Node] = [Text(self.workflow.name)] if self.workflow.name is not None else []
         if self.workflow.description:
             given += [] if given else [plain("None")]
             given.append(Text(self.workflow.description))
         given.append(plain("__file__", "file="))
-        if folders and self.by_name:
-            given.append(Group("[", tuple([Text(folder) for folder in folders]), "]", "nodes="))
+        for key, places in (("nodes", folders), ("custom_nodes", custom_nodes)):
+            if places and self.by_name:
+                given.append(Group("[", tuple([Text(place) for place in places]), "]", f"{key}="))
         yield from lay("    ", called("graph = nodegraph.Builder", given))
 
     def params(self) -> Iterator[str]:

@@ -20,7 +20,7 @@ def python(script: Path, cwd: Path) -> Outcome:
 
 
 def test_a_program_of_hello_draws_the_very_same_picture(cli: Cli, tmp_path: Path):
-    assert cli("convert", "hello", "hello.py") == Outcome(0, "", "")
+    assert cli("convert", "hello", "hello.py") == Outcome(0, "hello.py: 7 nodes written\n", "")
     ran = python(tmp_path / "hello.py", tmp_path)
     assert (ran.code, ran.err) == (0, "")
     (drawn,) = [Path(line) for line in ran.out.splitlines()]
@@ -61,5 +61,5 @@ def test_files_that_cannot_be_converted_are_told_of_and_nothing_is_written(cli: 
     assert "a.yaml:3:" in outcome.err
     file("b.yaml", "nodegraph: 1\nnods: {}\n")
     assert "b.yaml:2:1" in cli("convert", "b.yaml", "b.py").err
-    assert "no format" in cli("convert", "hello", "hello.doc").err
+    assert "let it end in .yaml, .yml, .json, .py" in cli("convert", "hello", "hello.doc").err
     assert list(tmp_path.glob("*.py")) == []

@@ -128,3 +128,13 @@ def test_what_packs_print_does_not_reach_the_output_for_programs(tmp_path: Path)
     assert done.code == 0, done.err
     assert done.events[-1]["event"] == "run_finished"
     assert "### garbage" in done.err
+
+
+def test_a_program_made_of_a_workflow_finds_its_packs(cli: Cli, file: File, tmp_path: Path):
+    path = file("w.yaml", WORKFLOW)
+    assert cli("convert", path, tmp_path / "w.py", "--custom-nodes", PACKS).code == 0
+    source = (tmp_path / "w.py").read_text(encoding="utf-8")
+    assert f'custom_nodes=["{PACKS}"]' in source
+    names: dict[str, Callable[[], int]] = {"__name__": "w", "__file__": str(tmp_path / "w.py")}  # type: ignore[dict-item]
+    exec(compile(source, "w.py", "exec"), names)
+    assert names["main"]() == 0
