@@ -83,10 +83,11 @@ def format_of(arguments: argparse.Namespace) -> str:
         message = f"'{path.name}' does not end like a file that can be written"
         hint = f"let it end in {listing(list(SUFFIXES))}"
         raise ProblemError(Problem("usage", message, Place(out), got=suffix, hint=hint))
-    found: str = arguments.format or SUFFIXES[suffix]
-    if (found == "yaml") != (SUFFIXES[suffix] == "yaml"):
+    found: str = arguments.format or SUFFIXES[suffix][0]
+    if found not in SUFFIXES[suffix]:
         message = f"--format {found} does not go with the end of '{path.name}'"
-        raise ProblemError(Problem("usage", message, Place(out), hint="let YAML end in .yaml and JSON in .json"))
+        fitting = listing([end for end, formats in SUFFIXES.items() if found in formats])
+        raise ProblemError(Problem("usage", message, Place(out), hint=f"such files end in {fitting}"))
     if path.exists() and not arguments.force:
         raise ProblemError(Problem("cannot_write", f"{out} is there already", Place(out), hint="write it with --force"))
     return found

@@ -67,8 +67,10 @@ def to_ui(workflow: Workflow, registry: Registry, folder: Path | None = None) ->
 WRITERS: Final[Mapping[str, Callable[[Workflow, Registry, Path | None], Converted]]] = MappingProxyType(
     {"yaml": to_yaml, "api": to_api, "ui": to_ui, "nodegraph": to_json}
 )
-#: The format that the end of a file's name stands for.
-SUFFIXES: Final[Mapping[str, str]] = MappingProxyType({".yaml": "yaml", ".yml": "yaml", ".json": "api"})
+#: The formats that go with the end of a file's name; the first one is meant if nothing else is said.
+SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {".yaml": ("yaml",), ".yml": ("yaml",), ".json": ("api", "ui", "nodegraph")}
+)
 
 
 def _compact(data: Mapping[str, object]) -> str:
