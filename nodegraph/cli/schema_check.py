@@ -14,16 +14,17 @@ from nodegraph.workflow.document import Workflow
 from nodegraph.workflow.read import read_document
 from nodegraph.workflow.schema import json_schema
 from nodegraph.workflow.tree import UNREADABLE, Located, Report
+from nodegraph.workflow.ui_reader import is_ui_format
 
 
 def schema_problems(workflow: Workflow, registry: Registry) -> list[Problem]:
-    """What the schema objects to. A workflow without a text, or in API format, has no schema."""
+    """What the schema objects to. A workflow without a text, or in a format of ComfyUI's, has no schema."""
     if workflow.text is None:
         return []
     problems: list[Problem] = []
 
     def compare(root: Located, report: Report) -> None:
-        if not is_api_format(root):
+        if not is_api_format(root) and not is_ui_format(root):
             validator: Any = Draft202012Validator(json_schema(registry))
             for error in validator.iter_errors(plain(root)):
                 path: list[str | int] = list(error.absolute_path)

@@ -41,6 +41,8 @@ def api_node(node: GraphNode, nodes: Sequence[GraphNode]) -> dict[str, object]:
 
 def source_of(graph: Graph) -> str | None:
     """The YAML as its author wrote it, with the parameters of this run as its defaults."""
+    from nodegraph.workflow.naming import readable
+    from nodegraph.workflow.texts import name_fault
     from nodegraph.workflow.write import dump_yaml
 
     workflow = graph.workflow
@@ -52,7 +54,11 @@ def source_of(graph: Graph) -> str | None:
     }
     used = replace(workflow, params=params)
     unchanged = used.params == workflow.params
-    return workflow.text if unchanged and workflow.text and not _is_json(workflow.text) else dump_yaml(used)
+    if unchanged and workflow.text and not _is_json(workflow.text):
+        return workflow.text
+    if any(name_fault(name) for name in used.nodes):  # of a file that numbers its nodes
+        used = readable(used, {node.spec.name: node.spec for node in graph.nodes})
+    return dump_yaml(used)
 
 
 def _is_json(text: str) -> bool:

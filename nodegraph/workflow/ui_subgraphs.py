@@ -167,8 +167,7 @@ def proxies_of(node: UiNode) -> list[tuple[str | None, str]]:
         parts = item.value if isinstance(item.value, list) else []
         inner = name_of(parts[0]) if parts else None
         name = parts[1].value if len(parts) > 1 else None
-        if inner is not None and isinstance(name, str):
-            found.append((None if inner == "-1" else inner, name))
+        found.append((None if inner == "-1" else inner or "", name if isinstance(name, str) else ""))
     return found
 
 

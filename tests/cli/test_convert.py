@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nodegraph.cli.convert import FORMATS
+from nodegraph.graph.converting import SUFFIXES, WRITERS
 from tests.cli.support import Outcome
 from tests.workflow.ui_files import Canvas, text_to_image
 
@@ -71,6 +73,7 @@ def test_an_editor_file_becomes_readable_yaml(cli: Cli, ui: Callable[[Canvas], P
     ):
         assert line in text
     assert cli("check", "out.yaml").code == 0
+    assert cli("check", ui(canvas), "--schema").code == cli("check", "out.yaml", "--schema").code == 0
     assert cli("run", ui(canvas), "--dry-run").code == 0
 
 
@@ -256,3 +259,7 @@ def test_a_file_that_is_no_workflow_is_told(cli: Cli, file: File, tmp_path: Path
     file("in.json", "[1]")
     assert cli("convert", "in.json", "out.yaml").code == 1
     assert not (tmp_path / "out.yaml").exists()
+
+
+def test_the_formats_that_the_command_offers_are_those_there_are() -> None:
+    assert set(FORMATS) == set(WRITERS) == {name for names in SUFFIXES.values() for name in names}
