@@ -29,6 +29,10 @@ def arguments_of(board: Board, i: int) -> Arguments | Blocked:
     run, and this says why."""
     node = board.nodes[i]
     spec, arguments, active = node.spec, dict(node.values), board.active_inputs(i)
+    if i in board.parents:  # which may have been handed what its parent got
+        blocked = next((value for value in arguments.values() if type(value) is Blocked), None)
+        if blocked is not None:
+            return blocked
     for name, link in node.links.items():
         values = board.values[link.node] if name in active else None
         value = values[link.output] if values is not None else None

@@ -45,7 +45,7 @@ class Growth:
         made = added_nodes(node, calls, board.nodes, board.numbers().get, self.registry, self.roots)
         if made and isinstance(made[0], Problem):
             raise ProblemError(cast("list[Problem]", made))
-        displays = {name: call.display for name, call in calls.items() if call.display is not None}
+        displays = {name: self._display(call.display) for name, call in calls.items() if call.display is not None}
         added = board.add(cast("list[GraphNode]", made), i, displays)
         values = tuple([self._linked(node, value) for value in worked.values])
         sources = tuple([link.node for value in values for link in _links(value)])
@@ -56,6 +56,11 @@ class Growth:
             self._note_saving(i)
         self.growing[i] = (worked._replace(values=values), sources)
         return added, [*dict.fromkeys([*sources, *outputs])]
+
+    def _display(self, id: str) -> str:
+        """The node of the workflow that a node stands for, which may itself have been added."""
+        number = self.board.numbers().get(id)
+        return id if number is None else self.board.display(number)
 
     def _linked(self, node: GraphNode, value: object) -> object:
         """A result with numbers in the place of ids."""

@@ -213,8 +213,14 @@ def entry_lines(head: str, value: Data, indent: int) -> Iterator[str]:
         yield from yaml_lines(value, indent + 2)
     else:
         yield head
+        dash = f"{' ' * (indent + 2)}-"
         for item in value:
-            yield from entry_lines(f"{' ' * (indent + 2)}-", item, indent + 2)
+            if isinstance(item, dict) and item and not (is_flat(item) and len(f"{dash} {flow(item)}") <= WIDTH):
+                first, *rest = yaml_lines(item, indent + 4)
+                yield f"{dash} {first.lstrip()}"
+                yield from rest
+            else:
+                yield from entry_lines(dash, item, indent + 2)
 
 
 def is_flat(value: dict[str, Data] | list[Data]) -> bool:

@@ -415,6 +415,13 @@ def test_an_expansion_may_link_to_nodes_that_ran_long_ago():
     assert CALLS.count("early") == 1
 
 
+def test_a_blocked_value_that_is_handed_to_an_added_node_blocks_it():
+    what = {"calls": {"x": Call("Add", {"left": Blocked(), "right": 1})}, "results": [Out("x")]}
+    result = run(entry("adds", "Adds", what=what), entry("show", "Show", value="$adds"))
+    assert result.status == "done"
+    assert set(result.skipped) == {"adds.0.0.x", "show"}
+
+
 def test_results_may_be_values_and_lists():
     what = {"calls": {"x": Call("Range3", {"count": 2})}, "results": [Out("x")]}
     result = run(
