@@ -10,7 +10,9 @@ from typing import cast
 
 from nodegraph.context import Roots
 from nodegraph.errors import Place, Problem, ProblemError, shorten
+from nodegraph.execution.kinds import wrong_kinds
 from nodegraph.execution.memory import OutOfMemory, is_out_of_memory
+from nodegraph.graph.complaints import identified
 from nodegraph.graph.literals import ChoiceLists, check_literal
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.codecs import Undigestible, digest
@@ -48,6 +50,8 @@ def outcome_of(node: GraphNode, result: object) -> Outcome:
             for output, value in zip(outputs, found.values, strict=True)
         ]
         found = replace(found, values=tuple(values))
+    if problems := wrong_kinds(node, found.values):
+        raise ProblemError(problems)
     return found
 
 
@@ -97,6 +101,10 @@ def check_arrivals(node: GraphNode, arguments: dict[str, object], roots: Roots) 
 
 def problem_of(node: GraphNode, error: BaseException) -> Problem:
     """A failure as a Problem at the node's place in its file."""
+    return identified(_problem_of(node, error), node.entry)
+
+
+def _problem_of(node: GraphNode, error: BaseException) -> Problem:
     if isinstance(error, ProblemError):
         first = error.problems[0]
         place = first.place if first.place != Place() else _input_place(node, first.input)

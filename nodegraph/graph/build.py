@@ -10,7 +10,7 @@ from nodegraph.errors import Place, Problem
 from nodegraph.graph import complaints
 from nodegraph.graph.axes import Axis, has_sweeps, read_axes
 from nodegraph.graph.cells import Variants, expand
-from nodegraph.graph.complaints import Hints
+from nodegraph.graph.complaints import Hints, identified
 from nodegraph.graph.cycles import find_cycles
 from nodegraph.graph.draft import DraftNode, NamedLink
 from nodegraph.graph.drafting import Draft, draft_node, note_silent, output_of, shown_value
@@ -79,7 +79,9 @@ def check(
     if workflow is not flat:
         note_silent(draft, flat)
     draft.problems += _unused(draft, nodes, outputs)
-    problems = _sorted(draft.problems)
+    entries = draft.workflow.nodes
+    named = [identified(p, entries[p.node]) if p.node is not None and p.node in entries else p for p in draft.problems]
+    problems = _sorted(named)
     if any(problem.severity == "error" for problem in problems):
         return Checked(None, problems)
     if axes or any(node.spec.collecting for node in nodes.values()):

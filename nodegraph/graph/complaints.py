@@ -63,6 +63,19 @@ def placed(problem: Problem, entry: NodeEntry, input_name: str) -> Problem:
     return replace(problem, place=entry.places.get(input_name, entry.place), node=entry.id, input=input_name)
 
 
+def identified(problem: Problem, entry: NodeEntry) -> Problem:
+    """A problem that names its node so that people find it: one that is only numbered, by its title or type too."""
+    if not name_fault(entry.id):
+        return problem
+    called, message = entry.title or entry.uses, problem.message.rstrip(".")
+    known = f"'{entry.id}'" in message
+    if called in message and known:
+        return problem
+    title = "" if not called or called in message else shorten(called)
+    shown = ", ".join(([] if known else [f"node '{shorten(entry.id)[1:-1]}'"]) + ([title] if title else []))
+    return replace(problem, message=f"{message} ({shown})")
+
+
 def unknown_node(hints: Hints, entry: NodeEntry) -> Problem:
     """A type that no pack has."""
     hint = None

@@ -12,7 +12,7 @@ from nodegraph.graph.literals import ChoiceLists, check_literal
 from nodegraph.graph.model import GraphNode, Link
 from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
-from nodegraph.sockets.flow import Call, Out
+from nodegraph.sockets.flow import Blocked, Call, Many, Out
 from nodegraph.sockets.types import ANY, SocketType, accepts
 from nodegraph.workflow.document import NodeEntry
 
@@ -126,7 +126,7 @@ class _Making:
         if isinstance(value, dict):
             members = cast("dict[object, object]", value)
             return members["__value__"] if members.keys() == {"__value__"} else members
-        if given.type.is_any or not PRIMITIVES.intersection(given.type.names):
+        if isinstance(value, Blocked | Many) or given.type.is_any or not PRIMITIVES.intersection(given.type.names):
             return value
         checked, problem = check_literal(given, value, self.choices)
         if problem is not None:

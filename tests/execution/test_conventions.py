@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.context import Context
@@ -22,7 +23,7 @@ from nodegraph.registry import Registry
 from nodegraph.sockets.flow import Call, Out, Outcome
 from nodegraph.sockets.types import SocketType
 from nodegraph.spec import Validation
-from nodegraph.workflow.document import NodeEntry
+from nodegraph.workflow.document import NodeEntry, Slot
 from tests import toys
 from tests.execution.flow_toys import types
 from tests.toys import entry, workflow
@@ -283,3 +284,39 @@ def test_the_flow_of_a_run_is_known_after_a_restart(tmp_path: Path):
     assert again.saved["show"].shown == {"value": 1}
     assert explained["b"] == "idle"
     assert set(again.cached) == {name for name, action in explained.items() if action == "hit"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "told"),
+    [
+        ("INT", "one", "'one' as 'out', which is INT"),
+        ("STRING", 1, "1 as 'out', which is STRING"),
+        ("FLOAT", [], "a list as 'out', which is FLOAT"),
+        ("BOOLEAN", "yes", "'yes' as 'out', which is BOOLEAN"),
+        ("IMAGE", torch.zeros(2, 2), "a tensor of shape [2, 2] as 'out', which is IMAGE"),
+        ("MASK", 1.0, "1.0 as 'out', which is MASK"),
+        ("LATENT", {"x": 1}, "a dict as 'out', which is LATENT"),
+        ("CONDITIONING", "x", "'x' as 'out', which is CONDITIONING"),
+    ],
+)
+def test_a_result_of_another_type_is_told_of_the_node(declared: str, value: object, told: str):
+    made = replace(spec("Wrong", lambda: Outcome((value,))), outputs=(OutputSpec("out", SocketType((declared,))),))
+    registry = types().with_specs([made])
+    node = replace(entry("7", "Wrong"), title="my node")
+    result = run(registry, node, NodeEntry("s", "Show", {"value": Slot("7", 0)}), entry("o", "Show", value=1))
+    (problem,) = result.problems
+    assert (problem.code, problem.node) == ("wrong_output", "7")
+    assert told in problem.message
+    assert "my node" in problem.message
+    assert "o" in result.saved
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [("INT", 1.0), ("INT", True), ("FLOAT", 1), ("BOOLEAN", 1), ("MASK", None), ("A,B", 3), ("*", object())],
+)
+def test_packs_may_be_lenient_with_numbers_and_nothing(declared: str, value: object):
+    names = tuple(declared.split(","))
+    made = replace(spec("Right", lambda: Outcome((value,))), outputs=(OutputSpec("out", SocketType(names)),))
+    result = run(types().with_specs([made]), entry("w", "Right"), entry("s", "Show", value="$w"))
+    assert result.status == "done"
