@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from nodegraph.version import VERSION
 
 if TYPE_CHECKING:
-    from nodegraph.api import Builder, check, diff, explain, load, loads, run
+    from nodegraph.api import check, diff, explain, load, loads, run
+    from nodegraph.builder import Builder
     from nodegraph.context import CancelToken, Context
     from nodegraph.errors import Problem, ProblemError
     from nodegraph.execution.result import RunResult
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Builder": "nodegraph.api",
+    "Builder": "nodegraph.builder",
     "CancelToken": "nodegraph.context",
     "Context": "nodegraph.context",
     "Problem": "nodegraph.errors",

@@ -9,31 +9,23 @@ print(result.saved["save"].files[0].path)
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar, cast
+from pathlib import Path
 
-from nodegraph.context import CancelToken, Context
+from nodegraph.builder import Builder
+from nodegraph.context import CancelToken
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.execution.config import user_settings
 from nodegraph.execution.events import Listener
 from nodegraph.execution.explain import Explained
 from nodegraph.execution.result import RunResult
-from nodegraph.execution.session import Session
+from nodegraph.execution.session import Session, registry_for
 from nodegraph.execution.settings import Settings
-from nodegraph.node import NodeSpec, spec_of
-from nodegraph.registry import load_registry
+from nodegraph.registry import Registry
 from nodegraph.workflow.difference import Difference
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Scalar, Value, Workflow
-from nodegraph.workflow.param_values import type_of
-
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S", str, int, float, bool)
+from nodegraph.workflow.document import Workflow
 
 
 def load(path: str | os.PathLike[str]) -> Workflow:
@@ -65,7 +57,8 @@ def check(
     settings: Settings | None = None,
 ) -> tuple[Problem, ...]:
     """All problems of a workflow, errors and warnings, without running anything; empty when it is fine."""
-    session = Session(settings=settings or user_settings(), registry=_registry_for(workflow))
+    settings = settings or user_settings()
+    session = Session(settings=settings, registry=_registry_for(settings, workflow))
     try:
         return session.check(_document(workflow), params).problems
     finally:
@@ -76,8 +69,7 @@ def diff(old: Workflow | Builder, new: Workflow | Builder) -> Difference:
     """What differs between two workflows as graphs; false when nothing does. Layout and order do not count."""
     from nodegraph.workflow.diff import diff as compare
 
-    added = [spec for workflow in (old, new) if isinstance(workflow, Builder) for spec in workflow.specs]
-    return compare(_document(old), _document(new), load_registry().with_specs(added).specs)
+    return compare(_document(old), _document(new), _registry_for(user_settings(), old, new).specs)
 
 
 def explain(
@@ -88,7 +80,8 @@ def explain(
     settings: Settings | None = None,
 ) -> tuple[Explained, ...]:
     """Say of each node that `run` would ask for whether it would run, and why; runs nothing. Raises ProblemError."""
-    with Session(settings=settings or user_settings(), registry=_registry_for(workflow)) as session:
+    settings = settings or user_settings()
+    with Session(settings=settings, registry=_registry_for(settings, workflow)) as session:
         return session.explain(_document(workflow), params, only=only)
 
 
@@ -106,97 +99,19 @@ def run(
 
     Raises ProblemError for a workflow with errors, before anything runs.
     """
-    with Session(settings=settings or user_settings(), registry=_registry_for(workflow)) as session:
+    settings = settings or user_settings()
+    with Session(settings=settings, registry=_registry_for(settings, workflow)) as session:
         return session.run(_document(workflow), params, only=only, want=want, on_event=on_event, token=token)
-
-
-class Builder:
-    """Builds a workflow in code, with an editor's completion and a type checker's eye on every call.
-
-        graph = Builder()
-        model, clip, vae = graph.add(CheckpointLoaderSimple, ckpt_name="tiny")
-        positive = graph.add(CLIPTextEncode, "a red star", clip)
-
-    `add` is typed as a call of the node's function, so what it returns may be passed on as the node's result; really
-    it is a reference. Nothing runs before `nodegraph.run(graph)`.
-    """
-
-    def __init__(self, name: str | None = None, description: str = "") -> None:
-        self._workflow = Workflow(MappingProxyType({}), name=name, description=description)
-        self._entries: dict[str, NodeEntry] = {}
-        self._params: dict[str, Param] = {}
-        self._specs: dict[str, NodeSpec] = {}
-
-    def param(self, name: str, default: S, description: str = "") -> S:
-        """Declare a parameter, and use what is returned as its value."""
-        self._claim(name)
-        self._params[name] = Param(name, type_of(default), default, description=description)
-        return cast(S, Ref(name))
-
-    def add(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Add a node, named after its type (`clip_text_encode`, `clip_text_encode_2` …)."""
-        stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", spec_of(function).name).lower()
-        stem = re.sub(r"\W+", "_", stem)
-        name, number = stem, 1
-        while name in self._entries or name in self._params:
-            number += 1
-            name = f"{stem}_{number}"
-        return self.node(name, function, *args, **kwargs)
-
-    def node(self, name: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Add a node under a name of your choice. Raises TypeError for arguments that the node does not take."""
-        self._claim(name)
-        spec = spec_of(function)
-        arguments = inspect.signature(function).bind(*args, **kwargs).arguments
-        inputs = {key: _value(value) for key, value in arguments.items() if not isinstance(value, Context)}
-        self._entries[name] = NodeEntry(name, spec.name, MappingProxyType(inputs))
-        self._specs[spec.name] = spec
-        if not spec.outputs:
-            return cast(R, None)
-        if not spec.several:
-            return cast(R, Ref(name))
-        refs = [Ref(name, output.name.lower()) for output in spec.outputs]
-        result_type = inspect.signature(function, eval_str=True).return_annotation
-        return cast(R, result_type._make(refs))
-
-    def output(self, name: str, value: object) -> None:
-        """Name a result, so that `RunResult.outputs` has it."""
-        if not isinstance(value, Ref):
-            raise TypeError("an output is what add() or node() returned")
-        self._workflow = replace(self._workflow, outputs=MappingProxyType({**self._workflow.outputs, name: value}))
-
-    def workflow(self) -> Workflow:
-        """The workflow so far, as an immutable document."""
-        return replace(
-            self._workflow,
-            nodes=MappingProxyType(dict(self._entries)),
-            params=MappingProxyType(dict(self._params)),
-        )
-
-    @property
-    def specs(self) -> Collection[NodeSpec]:
-        """The node types used, which need not be in any pack."""
-        return self._specs.values()
-
-    def _claim(self, name: str) -> None:
-        if name in self._entries or name in self._params:
-            raise ValueError(f"the name {name!r} is taken")
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", name):
-            raise ValueError(f"{name!r} cannot be a name; use letters, digits, _ and -")
-
-
-def _value(value: object) -> Value:
-    if isinstance(value, Ref | Scalar):
-        return value
-    if isinstance(value, list | tuple):
-        return tuple(_value(item) for item in cast("Sequence[object]", value))
-    raise TypeError(f"a node's input is a value or what add() returned, not {type(value).__name__}")
 
 
 def _document(workflow: Workflow | Builder) -> Workflow:
     return workflow.workflow() if isinstance(workflow, Builder) else workflow
 
 
-def _registry_for(workflow: Workflow | Builder) -> Any:
-    registry = load_registry()
-    return registry.with_specs(workflow.specs) if isinstance(workflow, Builder) else registry
+def _registry_for(settings: Settings, *workflows: Workflow | Builder) -> Registry:
+    """The node types of all packs, and those that are used in graphs built in code."""
+    builders = [each for each in workflows if isinstance(each, Builder)]
+    custom = [Path(folder) for each in builders for folder in each.custom_nodes]
+    settings = replace(settings, custom_nodes=tuple(dict.fromkeys((*custom, *settings.custom_nodes))))
+    registry = registry_for(settings, [Path(folder) for each in builders for folder in each.nodes])
+    return registry.with_specs([spec for each in builders for spec in each.specs])

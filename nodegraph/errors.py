@@ -79,6 +79,8 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "missing_package": (502, "A Python package that is not installed"),
     "bad_device": (503, "A device that this machine does not have"),
     "cache_unusable": (504, "Kept results that cannot be used"),
+    "lock_unusable": (505, "A lock that is missing or damaged"),
+    "lock_differs": (506, "Something is not as it was locked"),
 }
 
 

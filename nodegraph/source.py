@@ -13,8 +13,12 @@ from typing import Any, cast
 def source_digest(function: object) -> str:
     """Hex digest of the code of a function or class.
 
-    The syntax tree is hashed, without docstrings; where there is no source (a REPL), the compiled code is.
+    The syntax tree is hashed, without docstrings; where there is no source (a REPL), the compiled code is. What has a
+    `source_digest` of its own says itself.
     """
+    own = getattr(function, "source_digest", None)
+    if isinstance(own, str):
+        return own
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cast(Any, function))))
     except (OSError, TypeError, SyntaxError):

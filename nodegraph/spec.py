@@ -99,13 +99,18 @@ class Foreseen(NamedTuple):
 Foresee = Callable[[Sight], Foreseen]
 
 
+#: Types of inputs that are usually given as values.
+VALUE_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """One input of a node type.
 
     collects: the input takes the outputs of all cells of a sweep at once, as a tuple of values of its type. lazy: what
     arrives is computed only if the node asks for it. raw: a link arrives as itself, `[node, output]`, and not as its
-    value. takes_list: of several items that arrive all are taken at once, as a list. options: what else editors are
+    value. takes_list: of several items that arrive all are taken at once, as a list. custom: values may be written of
+    which only the pack knows what they mean, such as colours. options: what else editors are
     told of it, in ComfyUI's words.
     """
 
@@ -123,12 +128,14 @@ class InputSpec:
     lazy: bool = False
     raw: bool = False
     takes_list: bool = False
+    custom: bool = False
     options: Mapping[str, object] = field(default_factory=lambda: types.MappingProxyType({}), compare=False)
 
     @property
     def is_widget(self) -> bool:
         """Whether the input is usually given as a value and not by a link."""
-        primitive = any(name in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO") for name in self.type.names)
+        primitive = not VALUE_TYPES.isdisjoint(self.type.names)
+        primitive = primitive or (self.custom and self.options.get("default") is not None)
         return primitive and not self.options.get("forceInput")
 
 

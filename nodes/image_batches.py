@@ -50,3 +50,19 @@ def ImageFromBatch(image: Image, batch_index: Annotated[int, Range(0, 4095)] = 0
     """Pick pictures out of a batch, counting from 0; beyond its end the last one is taken."""
     first = min(batch_index, len(image) - 1)
     return Image(image[first : first + length].clone())
+
+
+@node(category="image/batch", display_name="Rebatch Images", numeric=False)
+def RebatchImages(images: list[Image], batch_size: Count = 1) -> list[Image]:
+    """Put all pictures into batches of a size, each of which what follows then works on by itself.
+
+    Pictures stay in their order. Those of another size than the ones before begin a new batch.
+    """
+    import torch
+
+    batches: list[list[torch.Tensor]] = []
+    for picture in (batch[i : i + 1] for batch in images for i in range(len(batch))):
+        if not batches or len(batches[-1]) == batch_size or batches[-1][0].shape != picture.shape:
+            batches.append([])
+        batches[-1].append(picture)
+    return [Image(torch.cat(batch)) for batch in batches]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from nodegraph.node import Range, node
@@ -90,6 +91,62 @@ def LatentBatchSeedBehavior(samples: Latent, seed_behavior: Literal["random", "f
     result: Latent = {**samples}
     result.pop("batch_index", None)
     return result
+
+
+@node(category="latent/batch", display_name="Rebatch Latents", numeric=False)
+def RebatchLatents(latents: list[Latent], batch_size: Annotated[int, Range(1, 4096)] = 1) -> list[Latent]:
+    """Put all latents into batches of a size, each of which what follows then works on by itself.
+
+    Latents stay in their order; those of another size than the ones before begin a new batch. They get the noise that
+    they would get as one batch: those without a number are numbered on.
+    """
+    singles: list[Latent] = []
+    for batch in latents:
+        numbers = batch.get("batch_index")
+        if numbers is None:
+            numbers = range(len(singles), len(singles) + len(batch["samples"]))
+        singles += _singles(batch, numbers)
+    batches: list[list[Latent]] = []
+    for single in singles:
+        last = batches[-1] if batches else []
+        if not last or len(last) == batch_size or last[0]["samples"].shape != single["samples"].shape:
+            batches.append([])
+        batches[-1].append(single)
+    return [_batch(batch) for batch in batches]
+
+
+def _singles(batch: Latent, numbers: Sequence[int]) -> list[Latent]:
+    """Each latent of a batch by itself, with its part of the mask."""
+    from nodes.diffusion.latents import repeat_to_batch
+
+    tensor = batch["samples"]
+    masks = None
+    if "noise_mask" in batch:
+        mask = batch["noise_mask"]
+        masks = repeat_to_batch(mask.reshape(-1, 1, *mask.shape[-2:]), len(tensor))
+    found: list[Latent] = []
+    for i, number in enumerate(numbers):
+        single: Latent = {**batch, "samples": tensor[i : i + 1], "batch_index": [number]}
+        if masks is not None:
+            single["noise_mask"] = masks[i : i + 1]
+        found.append(single)
+    return found
+
+
+def _batch(singles: Sequence[Latent]) -> Latent:
+    """Latents of one size as a batch. If only some have a mask, the others count as drawn everywhere."""
+    import torch
+
+    from nodes.diffusion.latents import same_masks
+
+    tensors = [single["samples"] for single in singles]
+    result: Latent = {
+        **singles[0],
+        "samples": torch.cat(tensors),
+        "batch_index": [number for single in singles for number in indices(single)],
+    }
+    mask = same_masks([single.get("noise_mask") for single in singles], tensors)
+    return {**result, "noise_mask": mask} if mask is not None else result
 
 
 def indices(samples: Latent) -> list[int]:

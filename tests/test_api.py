@@ -186,10 +186,15 @@ def test_a_call_that_the_node_does_not_take_fails_where_it_is_written() -> None:
         graph.add(LatentUpscale)  # pyright: ignore[reportCallIssue]
     with pytest.raises(TypeError, match="not a node"):
         graph.add(print, 1)
-    with pytest.raises(TypeError, match="not object"):
-        graph.add(Add, object())  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="output"):
         graph.output("x", 5)
+
+
+def test_what_no_document_can_hold_is_refused_with_its_place() -> None:
+    graph = Builder()
+    graph.node("sum", Add, object())  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"input 'left' of 'sum'.* not object"):
+        nodegraph.check(graph)
 
 
 def test_a_graph_built_in_code_is_checked_like_a_file() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +66,18 @@ def test_workflows_in_the_handbook_are_well_formed(number: int):
     if number == 0:
         assert loaded.workflow is not None
         assert nodegraph.check(loaded.workflow) == ()
+
+
+def test_graphs_of_the_handbook_are_built_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    building, expanding = blocks("docs/python.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(building, "docs/python.md", "exec"), names)
+    assert len(names["result"].outputs) == 2
+    (tmp_path / "mine.py").write_text(expanding, encoding="utf-8")
+    spec = load_registry([tmp_path / "mine.py"]).specs["BlurMore"]
+    expansion = spec.function(torch.ones(1, 2, 2, 3), 2)
+    assert [call.type for call in expansion.calls.values()] == ["ImageBlur", "ImageBlur"]
 
 
 def test_the_node_of_the_handbook_works_and_is_short(tmp_path: Path):
@@ -137,7 +151,7 @@ def test_workflows_of_the_stages_are_right(number: int):
 @pytest.mark.parametrize("page", ["docs/models.md", "docs/stages.md", "docs/comfyui-differences.md", "README.md"])
 def test_pages_name_nodes_that_there_are(page: str):
     named = re.findall(r"`([A-Z][a-z]*[A-Z]\w+)`", (ROOT / page).read_text(encoding="utf-8"))
-    known = load_registry().specs.keys() | {"RebatchImages", "RebatchLatents", "BREAK"}
+    known = load_registry().specs.keys() | {"BREAK"}
     assert [name for name in named if name not in known] == []
 
 
@@ -243,3 +257,22 @@ def test_the_nodes_of_the_handbook_that_tell_before_a_run(tmp_path: Path):
     assert [path.name for path in mentions.find("{animal} and {nothing}", roots)] == ["animal.txt"]
     assert [path.name for path in mentions.all(roots)] == ["animal.txt"]
     assert registry.specs["Fill"].function("{animal} runs", Context(roots=roots)) == "a fox runs"
+
+
+def test_the_pack_of_the_handbook_works(tmp_path: Path):
+    (tmp_path / "darken").mkdir()
+    (tmp_path / "darken/__init__.py").write_text(blocks("docs/node-packs.md", "python")[0], encoding="utf-8")
+    registry = load_registry(custom_nodes=[tmp_path])
+    assert registry.broken == ()
+    spec = registry.specs["Darken"]
+    assert (spec.summary, spec.pack) == ("Make pictures darker.", "darken")
+    outcome = spec.function(image=torch.ones(1, 2, 2, 3), amount=0.25)
+    assert outcome.values[0].eq(0.75).all()
+
+
+def test_the_names_that_packs_may_import_are_there():
+    load_registry(custom_nodes=[ROOT / "tests/packs/custom_nodes"])
+    for row in table("docs/node-packs.md", "module"):
+        for module in re.findall(r"`([\w.]+)`", row[0]):
+            names = re.findall(r"`(\w+)`", row[1])
+            assert [name for name in names if not hasattr(importlib.import_module(module), name)] == [], module

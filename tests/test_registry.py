@@ -98,7 +98,7 @@ def test_an_entry_point_gives_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("import sys; sys.exit(3)", "exits at import (code 3)", "sys.exit(3)"),
         ("import sys; sys.exit('bye')", "exits at import (code 'bye')", ""),
         ("def f(:\n", "fails at import: SyntaxError", "def f(:"),
-        ("import not_installed_anywhere", "No module named 'not_installed_anywhere'", ""),
+        ("import not_installed", "it needs the Python package 'not_installed', which is not installed", ""),
         ("raise KeyboardInterrupt", "fails at import: KeyboardInterrupt", ""),
         ("def f(): f()\nf()", "RecursionError", ""),
         ("raise ValueError('x' * 10_000_000)", "…", ""),

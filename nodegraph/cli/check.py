@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nodegraph.cli.command import FILE_HELP, Command, add_folders, add_json, add_params, add_verbose
 from nodegraph.cli.exit_codes import FINE, PROBLEMS
+from nodegraph.cli.lock import add_locked
 
 if TYPE_CHECKING:
     from nodegraph.errors import Problem
@@ -23,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_params(parser)
     add_folders(parser)
     parser.add_argument("--strict", action="store_true", help="let warnings fail the check too")
+    add_locked(parser)
     parser.add_argument("--schema", action="store_true", help="compare with the JSON Schema as well")
     add_json(parser, "print one JSON object")
     add_verbose(parser)
@@ -58,7 +60,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.cli.setup import registry_of, settings_of
     from nodegraph.cli.terminal import show_problems
 
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     show_problems(pack.problem() for pack in registry.broken)
     reports = [check_file(name, arguments, registry, settings) for name in arguments.files]
     if arguments.json:
@@ -81,6 +84,11 @@ def check_file(name: str, arguments: argparse.Namespace, registry: Registry, set
         from nodegraph.cli.schema_check import schema_problems
 
         problems = in_order([*problems, *untold(schema_problems(examined.workflow, registry), problems)])
+    if arguments.locked and examined.graph is not None:
+        from nodegraph.cli.lock import Digests, lock_problems
+
+        with Digests(settings) as files:
+            problems += lock_problems(name, examined.graph, settings, files)
     whole = examined.graph or examined.workflow  # the graph has the nodes of sub-workflows too
     nodes = len(whole.nodes) if whole is not None else 0
     missing = Missing()

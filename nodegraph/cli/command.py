@@ -39,6 +39,24 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nodes", action="append", type=Path, default=[], metavar="DIR", help="a folder with node packs (repeatable)"
     )
+    parser.add_argument(
+        "--custom-nodes",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="a folder with node packs for ComfyUI; they are programs that run with your rights (repeatable)",
+    )
+    parser.add_argument(
+        "--no-custom-nodes", action="store_true", help="load no packs for ComfyUI, whatever the configuration says"
+    )
+    parser.add_argument(
+        "--allow-pack",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of the packs for ComfyUI, load only this one (repeatable)",
+    )
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

@@ -13,20 +13,21 @@ from nodegraph.cli.exit_codes import FINE, PROBLEMS
 
 if TYPE_CHECKING:
     from nodegraph.errors import Problem
+    from nodegraph.graph.converting import Target
     from nodegraph.graph.missing import Missing
 
-FORMATS: Final = ("yaml", "api", "ui", "nodegraph")
+FORMATS: Final = ("yaml", "api", "ui", "nodegraph", "python")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `convert`."""
     parser.add_argument("file", metavar="IN", help=FILE_HELP)
-    parser.add_argument("out", metavar="OUT", help="the file to write (.yaml, .json), or - for standard output")
+    parser.add_argument("out", metavar="OUT", help="the file to write (.yaml, .json, .py), or - for standard output")
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        help="yaml; api: JSON that ComfyUI's server runs; ui: JSON that its editor opens; nodegraph: the YAML as JSON "
-        "(default: by the end of OUT's name, api for .json; yaml for -)",
+        help="yaml; api: JSON that ComfyUI's server runs; ui: JSON that its editor opens; nodegraph: the YAML as JSON; "
+        "python: a program (default: by the end of OUT's name, api for .json; yaml for -)",
     )
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
     add_folders(parser)
@@ -52,10 +53,10 @@ def call(arguments: argparse.Namespace) -> int:
     show_problems(pack.problem() for pack in registry.broken)
     loaded = open_workflow(arguments.file, registry)
     workflow = loaded.workflow
-    if workflow is None:
+    unsure = any(problem.severity == "error" for problem in loaded.problems)
+    if workflow is None or (format_ == "python" and unsure):  # a program has no room for what could not be read
         raise ProblemError(loaded.problems)
-    folder = None if arguments.out == "-" else Path(arguments.out).parent
-    converted = WRITERS[format_](workflow, registry, folder)
+    converted = WRITERS[format_](workflow, registry, target_of(arguments))
     problems = [*loaded.problems, *converted.problems]
     if any(problem.severity == "error" for problem in converted.problems):
         raise ProblemError(problems)
@@ -65,6 +66,14 @@ def call(arguments: argparse.Namespace) -> int:
     missing = missing_of(converted.workflow, found, registry, roots)
     tell(arguments, format_, len(converted.workflow.nodes), problems, missing)
     return PROBLEMS if any(problem.severity == "error" for problem in problems) else FINE
+
+
+def target_of(arguments: argparse.Namespace) -> Target:
+    """Where the new file will lie, and where a program will look for packs."""
+    from nodegraph.graph.converting import Target
+
+    nodes, custom = ([str(each.resolve()) for each in given] for given in (arguments.nodes, arguments.custom_nodes))
+    return Target(None if arguments.out == "-" else Path(arguments.out).parent, nodes, custom)
 
 
 def format_of(arguments: argparse.Namespace) -> str:

@@ -29,7 +29,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.cli.terminal import show_problems
     from nodegraph.execution.session import Session
 
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     examined = examine(arguments.file, arguments, registry, settings)
     show_problems(worth_telling(examined.problems))
     if examined.graph is None:

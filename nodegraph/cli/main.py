@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from nodegraph.cli import cache, check, convert, diff, explain, graph, nodes, run, schema, sweep, verify, version
+from nodegraph.cli import cache, check, convert, diff, explain, graph, lock, nodes, run, schema, sweep, verify, version
 from nodegraph.cli.exit_codes import INTERRUPTED, MISUSED, PIPE_CLOSED, PROBLEMS, exit_codes_help
 from nodegraph.version import VERSION
 
@@ -23,6 +23,7 @@ COMMANDS: Final = (
     graph.COMMAND,
     convert.COMMAND,
     diff.COMMAND,
+    lock.COMMAND,
     verify.COMMAND,
     cache.COMMAND,
     version.COMMAND,

@@ -29,7 +29,8 @@ def call(arguments: argparse.Namespace) -> int:
     """List node types, explain some, or list broken packs."""
     from nodegraph.cli.setup import registry_of, settings_of
 
-    registry, roots = registry_of(arguments), settings_of(arguments).roots(None)
+    settings = settings_of(arguments)
+    registry, roots = registry_of(arguments, settings), settings.roots(None)
     if arguments.broken:
         show_broken(registry.broken, as_json=arguments.json)
         return FINE
@@ -57,6 +58,7 @@ def show_list(registry: Registry) -> None:
     import sys
 
     from nodegraph.cli.terminal import count, say, show_problems
+    from nodegraph.packs.native import BUILTIN
 
     by_category: dict[str, list[NodeSpec]] = {}
     for spec in sorted(registry.specs.values(), key=lambda spec: (spec.category, spec.name)):
@@ -65,7 +67,8 @@ def show_list(registry: Registry) -> None:
     for category, specs in by_category.items():
         say(category, style="bold")
         for spec in specs:
-            say(f"  {spec.name:<{width}}  {first_sentence(spec.summary)}".rstrip())
+            pack = "" if spec.pack in (BUILTIN, "") else f" [{spec.pack}]"
+            say(f"  {spec.name:<{width}}  {first_sentence(spec.summary)}{pack}".rstrip())
     say()
     say(f"{count(len(registry.specs), 'node type')}; 'nodegraph nodes NAME' explains one")
     sys.stdout.flush()
@@ -150,7 +153,10 @@ def show_broken(packs: Sequence[BrokenPack], *, as_json: bool) -> None:
 
     if as_json:
         data = [
-            {"name": pack.name, "origin": pack.origin, "reason": pack.reason, "details": pack.details} for pack in packs
+            {"name": pack.name, "origin": pack.origin, "reason": pack.reason, "details": pack.details}
+            | ({"node": pack.node} if pack.node else {})
+            | ({"hint": pack.hint} if pack.hint else {})
+            for pack in packs
         ]
         say(json.dumps({"broken": data}, indent=2))
         return
@@ -158,7 +164,9 @@ def show_broken(packs: Sequence[BrokenPack], *, as_json: bool) -> None:
         say("no node pack is broken")
     for pack in packs:
         say(f"{pack.name} ({pack.origin})", style="bold")
-        say(f"  {pack.reason}")
+        say(f"  its node '{pack.node}' is left out: {pack.reason}" if pack.node else f"  {pack.reason}")
+        if pack.hint:
+            say(f"  {pack.hint}")
         for line in pack.details.splitlines():
             say(f"    {line}", style="dim")
 

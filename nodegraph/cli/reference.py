@@ -14,6 +14,7 @@ HEAD = """# All nodes
 
 {count} node types, as `nodegraph nodes --markdown` prints them; `nodegraph nodes NAME` tells all of one.
 An input with `=` may be left out, one with `?` is an optional link, and one with `…` takes all cells of a sweep.
+`[]` stands for several items, for each of which what follows runs, or which an input takes all at once.
 *(file)* names a file, *(a/b)* is one of these."""
 MOST_CHOICES = 4
 
@@ -36,7 +37,7 @@ def _lines(specs: Sequence[NodeSpec]) -> Iterator[str]:
 def line(spec: NodeSpec) -> str:
     """A node type in a line: what it takes, what it gives, and the first sentence of its help."""
     taken = ", ".join(_input(given) for given in spec.inputs)
-    given = ", ".join(_named(output.name, str(output.type)) for output in spec.outputs)
+    given = ", ".join(_named(output.name, str(output.type)) + "[]" * output.is_list for output in spec.outputs)
     marks = [
         word
         for word, true in (
@@ -57,7 +58,7 @@ def _named(name: str, type_: str) -> str:
 
 
 def _input(given: InputSpec) -> str:
-    many = "…" if given.collects else ""
+    many = "…" if given.collects else "[]" if given.takes_list else ""
     if given.required:
         default = ""
     else:

@@ -19,17 +19,21 @@ from nodegraph.cli.command import (
     positive_number,
 )
 from nodegraph.cli.exit_codes import FINE, PROBLEMS
+from nodegraph.cli.lock import add_locked
 
 if TYPE_CHECKING:
     from nodegraph.cli.progress import View
     from nodegraph.context import CancelToken
     from nodegraph.errors import Problem
     from nodegraph.execution.events import Event
+    from nodegraph.execution.session import Session
+    from nodegraph.graph.model import Graph
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
     add_what(parser)
+    add_locked(parser)
     parser.add_argument("--threads", type=positive_number, metavar="N", help="how many CPU threads torch may use")
     parser.add_argument("--explain", action="store_true", help="say first why each node will run, or will not")
     parser.add_argument("--dry-run", action="store_true", help="say what would run and why, and run nothing")
@@ -85,7 +89,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.execution.session import Session
 
     limit_threads(arguments.threads)
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     view = choose_view(arguments)
     examined = examine(arguments.file, arguments, registry, settings)
     for problem in [*(pack.problem() for pack in registry.broken), *worth_telling(examined.problems)]:
@@ -95,6 +100,8 @@ def call(arguments: argparse.Namespace) -> int:
     token = CancelToken()
     relay = Relay(view, token)
     with Session(settings, registry) as session, StopSignals(token, view.stopping) as signals:
+        if arguments.locked and tell_unlocked(arguments.file, examined.graph, session, view):
+            return PROBLEMS
         if arguments.explain or arguments.dry_run:
             from nodegraph.cli.explain import tell
 
@@ -114,6 +121,18 @@ def call(arguments: argparse.Namespace) -> int:
     if signals.exit_code is not None:
         return signals.exit_code
     return FINE if result.status == "done" else PROBLEMS
+
+
+def tell_unlocked(name: str, graph: Graph, session: Session, view: View) -> bool:
+    """Whether something is not as FILE's lock says, all of which is told."""
+    from nodegraph.cli.lock import lock_problems
+
+    problems = lock_problems(name, graph, session.settings, session.files)
+    for problem in problems:
+        view.problem(problem)
+    if problems:
+        view.close()
+    return bool(problems)
 
 
 def choose_view(arguments: argparse.Namespace) -> View:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from nodegraph.errors import Place, Problem, ProblemError, did_you_mean
 from nodegraph.workflow.read import similar_file
@@ -24,7 +25,7 @@ THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that the options ask for. Raises ProblemError for folders and devices that cannot be used."""
     from nodegraph.execution.config import user_settings
-    from nodegraph.execution.model_paths import find_model_paths, read_model_paths
+    from nodegraph.execution.model_paths import find_model_paths, read_model_paths, read_pack_paths
 
     models: list[Path] = arguments.model_dir
     inputs: list[Path] = arguments.input_dir
@@ -40,6 +41,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     defaults = user_settings()
     paths = arguments.extra_model_paths or find_model_paths(tuple(models) or defaults.models)
     extra = tuple(pair for path in paths for pair in read_model_paths(path))
+    packs = tuple(folder for path in paths for folder in read_pack_paths(path))
     for option, setting in (("cache", "cache"), ("cache_dir", "cache_dir"), ("model_memory", "model_memory")):
         if getattr(arguments, option, None) is not None:
             given[setting] = getattr(arguments, option)
@@ -49,20 +51,72 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         inputs=tuple(inputs) or defaults.inputs,
         models=tuple(models) or defaults.models,
         extra_models=extra,
+        **packs_of(arguments, (*defaults.custom_nodes, *packs), defaults.allow_packs),
         allow_pickle=arguments.allow_pickle,
         **given,
     )
 
 
-def registry_of(arguments: argparse.Namespace) -> Registry:
-    """The node types of all packs, those of `--nodes` too. Raises ProblemError for a folder that is not there."""
+def packs_of(
+    arguments: argparse.Namespace, known: Sequence[Path], allowed: tuple[str, ...] | None
+) -> dict[str, tuple[Path, ...] | tuple[str, ...] | None]:
+    """The settings of packs for ComfyUI: those of the options, added to what is known without them."""
+    if arguments.no_custom_nodes:
+        return {"custom_nodes": ()}
+    folders = tuple(dict.fromkeys((*arguments.custom_nodes, *known)))
+    return {"custom_nodes": folders, "allow_packs": tuple(arguments.allow_pack) or allowed}
+
+
+def registry_of(arguments: argparse.Namespace, settings: Settings | None = None) -> Registry:
+    """The node types of all packs, those of `--nodes` and `--custom-nodes` too.
+
+    settings: of the options, where the command has folders of models. Raises ProblemError for a folder that is not
+    there.
+    """
+    from nodegraph.execution.config import user_settings
+    from nodegraph.execution.model_paths import find_model_paths, read_pack_paths
     from nodegraph.registry import load_registry
 
     folders: list[Path] = arguments.nodes
-    problems = list(missing_folders("--nodes", folders))
+    custom: list[Path] = arguments.custom_nodes
+    problems = [*missing_folders("--nodes", folders), *missing_folders("--custom-nodes", custom)]
     if problems:
         raise ProblemError(problems)
-    return load_registry(folders)
+    if settings is None:
+        settings = user_settings()
+        packs = [folder for path in find_model_paths(settings.models) for folder in read_pack_paths(path)]
+        known = (*settings.custom_nodes, *packs)
+        settings = replace(settings, **packs_of(arguments, known, settings.allow_packs))
+    if settings.custom_nodes:
+        keep_apart()
+    return load_registry(
+        folders,
+        custom_nodes=settings.custom_nodes,
+        allow_packs=settings.allow_packs,
+        roots=settings.roots(None),
+    )
+
+
+def keep_apart() -> None:
+    """Have what packs print while their nodes are called go to standard error, and not among the program's output."""
+    if not isinstance(sys.stdout, Apart):
+        sys.stdout = cast(TextIO, Apart(sys.stdout))
+
+
+class Apart:
+    """Standard output, except for what is written inside a call of a pack's node."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write to where it belongs."""
+        from nodegraph.comfy_compat.current import this_call
+
+        return (self.stream if this_call() is None else sys.stderr).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def limit_threads(threads: int | None) -> None:

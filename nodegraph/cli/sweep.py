@@ -54,7 +54,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.execution.session import Session
 
     limit_threads(arguments.threads)
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     view = run.choose_view(arguments)
     prepared = prepare(arguments, registry, settings)
     for problem in [*(pack.problem() for pack in registry.broken), *run.worth_telling(prepared.problems)]:
@@ -66,6 +67,8 @@ def call(arguments: argparse.Namespace) -> int:
     relay.show = hiding(relay.show, prepared.sheets)
     only = [*arguments.only, *prepared.sheets] if arguments.only else []
     with Session(settings, registry) as session, StopSignals(token, view.stopping) as signals:
+        if arguments.locked and run.tell_unlocked(arguments.file, prepared.own or prepared.graph, session, view):
+            return PROBLEMS
         try:
             result = session.run(prepared.graph, only=only, want=(), on_event=relay, token=token)
         finally:
@@ -80,11 +83,15 @@ def call(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A swept workflow: its graph unless something is wrong, all problems, and the files that its sheets go to."""
+    """A swept workflow: its graph unless something is wrong, all problems, and the files that its sheets go to.
+
+    own: the graph without the sheets, if there are some.
+    """
 
     graph: Graph | None
     problems: tuple[Problem, ...]
     sheets: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    own: Graph | None = None
 
 
 def prepare(arguments: argparse.Namespace, registry: Registry, settings: Settings) -> Prepared:
@@ -124,7 +131,7 @@ def prepare(arguments: argparse.Namespace, registry: Registry, settings: Setting
     if not sheets:
         message = "--grid: no picture of this workflow depends on what is swept"
         return Prepared(None, (Problem("usage", message, hint="sweep over something that a saved picture needs"),))
-    return replace(checked(document), sheets=MappingProxyType(sheets))
+    return replace(checked(document), sheets=MappingProxyType(sheets), own=prepared.graph)
 
 
 def with_first_values(

@@ -37,7 +37,8 @@ def call(arguments: argparse.Namespace) -> int:
     from nodegraph.execution.session import open_store
     from nodegraph.execution.verify import verify
 
-    settings, registry = settings_of(arguments), registry_of(arguments)
+    settings = settings_of(arguments)
+    registry = registry_of(arguments, settings)
     manifest = find_manifest(Path(arguments.file), settings)
     store = open_store(settings, lambda message: None)
     token = CancelToken()

@@ -51,16 +51,14 @@ def _lazily(value: object) -> object:
     return None if value is None else Lazy(value)
 
 
-def job_of(
-    board: Board, i: int, arguments: Arguments, roots: Roots, context: Callable[[], Context], *, unusual: bool
-) -> Job:
-    """What a node is to do. `context` makes the node's context, for those that take one; `unusual`: what arrived may be
-    several items. Raises ProblemError for values that the node does not take."""
+def job_of(board: Board, i: int, arguments: Arguments, roots: Roots, context: Callable[[], Context]) -> Job:
+    """What a node is to do. `context` makes the node's context, for those that take one. Raises ProblemError for values
+    that the node does not take."""
     node = board.nodes[i]
     spec = node.spec
     calls: list[Arguments | None] = [arguments]
     several = False
-    if (unusual or spec.any_list) and needs_spreading(spec, arguments):
+    if (board.unusual or spec.any_list) and needs_spreading(spec, arguments):
         calls, several = spread(spec, arguments, spec.raw_inputs)
     if node.links and spec.checks_arrivals and (spec.bounded_inputs or spec.float_inputs):
         for each in calls:

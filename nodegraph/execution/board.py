@@ -15,12 +15,14 @@ from nodegraph.execution.plan import Plan
 from nodegraph.execution.stages import strict_sources, with_sources
 from nodegraph.execution.states import DONE, HIT, TODO, UNUSED
 from nodegraph.graph.model import GraphNode
+from nodegraph.sockets.flow import Blocked, Many
 
 
 class Board:
     """All nodes of a run. `uses` counts who still needs a node's values, `waiting` whom a node still waits for;
     `dependants` are woken when a node is settled. `gated` are nodes that wait for their `when`, `parents` those that
-    added a node, `held` sources whose values a node may yet ask for."""
+    added a node, `held` sources whose values a node may yet ask for. unusual: values may be several or none, and nodes
+    staged, off or added, so that all have to be looked at more closely."""
 
     def __init__(self, plan: Plan) -> None:
         size = len(plan.graph.nodes)
@@ -44,6 +46,7 @@ class Board:
         self.parents: dict[int, int] = {}
         self.displays: dict[int, str] = {}
         self.again: set[int] = set()  # nodes whose values were gone when somebody asked for them once more
+        self.unusual = bool(plan.staged)
         self.foresee(Forecast.empty(size))
 
     def foresee(self, found: Forecast) -> None:
@@ -124,6 +127,12 @@ class Board:
         node, frames = self.nodes[i], {source[0] for source in self.sources[i]}
         everything = zip(sorted(node.links), self.keyer.sources(node), strict=True)
         return {name for name, source in everything if source[0] in frames}
+
+    def have(self, i: int, values: tuple[object, ...]) -> None:
+        """Keep a node's values for those who need them."""
+        self.values[i] = values
+        if not self.unusual:
+            self.unusual = any(type(value) is Many or type(value) is Blocked for value in values)
 
     # --- who waits for whom
 

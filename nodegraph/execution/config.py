@@ -7,15 +7,18 @@ cache:
   memory: 4 GB
 models:
   memory: 12 GB
+packs:
+  custom_nodes: [~/ComfyUI/custom_nodes]
+  allow_packs: [my-pack, other-pack]
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from nodegraph.errors import ProblemError, did_you_mean, listing, shorten
 from nodegraph.execution.settings import Settings, xdg_home
@@ -63,6 +66,25 @@ def folder_of(value: object) -> Path | None:
         return None
 
 
+def folders_of(value: object) -> tuple[Path, ...] | None:
+    """A folder or a list of them; None for what is neither."""
+    found = [folder_of(each) for each in items_of(value)]
+    return tuple([folder for folder in found if folder is not None]) if found and None not in found else None
+
+
+def names_of(value: object) -> tuple[str, ...] | None:
+    """A name or a list of them, which may be empty; None for what is neither."""
+    items = items_of(value)
+    return tuple([each for each in items if isinstance(each, str)]) if all(isinstance(e, str) for e in items) else None
+
+
+def items_of(value: object) -> Sequence[object]:
+    """The items of a list as it stands in a file, or the one value that there is."""
+    if not isinstance(value, list):
+        return (value,)
+    return [each.value if isinstance(each, Located) else each for each in cast("list[object]", value)]
+
+
 #: section → key → (setting, how to read it, what it is)
 KEYS: Final[Mapping[str, Mapping[str, tuple[str, Callable[[object], object | None], str]]]] = {
     "cache": {
@@ -72,6 +94,10 @@ KEYS: Final[Mapping[str, Mapping[str, tuple[str, Callable[[object], object | Non
         "memory": ("cache_memory", bytes_of, "an amount such as 2 GB"),
     },
     "models": {"memory": ("model_memory", bytes_of, "an amount such as 8 GB")},
+    "packs": {
+        "custom_nodes": ("custom_nodes", folders_of, "a folder or a list of folders"),
+        "allow_packs": ("allow_packs", names_of, "a list of names"),
+    },
 }
 
 

@@ -43,7 +43,7 @@ from nodegraph.execution.view import RunView
 from nodegraph.execution.work import Worked, context_of, work, work_async
 from nodegraph.files import FileDigests
 from nodegraph.registry import Registry
-from nodegraph.sockets.flow import Blocked, Many
+from nodegraph.sockets.flow import Blocked
 
 YIELD_SECONDS = 0.005  # how long light nodes may hold the event loop
 YIELD_EVERY = 64  # nodes between two looks at the clock
@@ -106,7 +106,6 @@ class _Run:
         self.wake = asyncio.Event()
         self.stopping = False
         self.asking: set[int] = set()  # nodes that have been called, and asked for more of their inputs
-        self.unusual = bool(self.plan.staged)  # values may be several or none, nodes staged or off
 
     # --- the run as a whole
 
@@ -233,7 +232,7 @@ class _Run:
 
     def _visit(self, i: int) -> None:
         """A node whose sources are settled: skip it, find it known after all, or run it."""
-        if self.unusual and not self._is_next(i):
+        if self.board.unusual and not self._is_next(i):
             return
         if self.ledger.problems or self.ledger.blocked:
             state = self.board.state
@@ -297,7 +296,7 @@ class _Run:
             return False
         record = self.reuse.record(key)
         if record is None:
-            names = asked_for(self.store, key) if self.unusual and board.nodes[i].spec.lazy_inputs else None
+            names = asked_for(self.store, key) if self.board.unusual and board.nodes[i].spec.lazy_inputs else None
             return names is not None and self._ask(i, names)
         values = self.store.values(key) if board.uses[i] else None
         if board.uses[i] and values is None:
@@ -320,18 +319,12 @@ class _Run:
     def _take(self, i: int, record: Record, values: tuple[object, ...] | None) -> None:
         """Let a node have a result that it need not make itself."""
         board = self.board
-        if board.uses[i]:
-            board.values[i] = values
-            self._notice(values)
+        if board.uses[i] and values is not None:
+            board.have(i, values)
         board.records[i] = record
         board.state[i] = DONE
         self.ledger.cached(i)
         self.board.settle(i)
-
-    def _notice(self, values: Sequence[object] | None) -> None:
-        """Whether nodes have to be looked at more closely from now on."""
-        if not self.unusual:
-            self.unusual = any(type(value) is Many or type(value) is Blocked for value in values or ())
 
     # --- one node at work
 
@@ -339,7 +332,7 @@ class _Run:
         board = self.board
         node = board.nodes[i]
         spec = node.spec
-        if self.unusual or spec.lazy_inputs or spec.raw_inputs:
+        if self.board.unusual or spec.lazy_inputs or spec.raw_inputs:
             arguments = arguments_of(board, i)
             if isinstance(arguments, Blocked):
                 self.ledger.block(i, arguments)
@@ -349,7 +342,7 @@ class _Run:
         if self.ledger.on_event is not None and i not in self.asking:
             self.ledger.on_event(events.Started(node.id, spec.name))
         try:
-            job = job_of(board, i, arguments, self.context.roots, partial(self._context_of, i), unusual=self.unusual)
+            job = job_of(board, i, arguments, self.context.roots, partial(self._context_of, i))
         except Exception as error:
             self._fail(i, error)
             return
@@ -406,8 +399,7 @@ class _Run:
         board = self.board
         board.records[i] = record = worked.record
         if board.uses[i]:
-            board.values[i] = worked.values
-        self._notice(worked.values)
+            board.have(i, worked.values)
         key = board.keys[i]
         waiting = self.sharing.end(key)
         if key is not None and (checkpoints := self._checkpoints_for(i)) is not None:
@@ -421,7 +413,7 @@ class _Run:
         """A node that has asked for lazy inputs runs again when they are there."""
         board = self.board
         node, key = board.nodes[i], board.keys[i]
-        self.unusual = True
+        self.board.unusual = True
         self.asking.add(i)
         board.ready.extend(self.sharing.end(key))
         if key is not None:
@@ -432,7 +424,7 @@ class _Run:
     def _grow(self, i: int, worked: Worked) -> None:
         """A node wants others to run, and waits for what its results are made of."""
         board, node = self.board, self.board.nodes[i]
-        self.unusual = True
+        self.board.unusual = True
         try:
             added, needed = self.growth.add(i, worked)
         except Exception as error:

@@ -7,7 +7,8 @@
             models/Lora
             models/LyCORIS
 
-Each section has a `base_path` (or none), and the folders of kinds of models below it, one a line.
+Each section has a `base_path` (or none), and the folders of kinds of models below it, one a line. `custom_nodes` are no
+models but folders with node packs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nodegraph.workflow.tree import UNREADABLE, Located, Report, kind_of
 
 NAME: Final = "extra_model_paths.yaml"
 NOT_KINDS: Final = ("base_path", "is_default")
+PACKS: Final = "custom_nodes"
 
 Folders = tuple[tuple[str, Path], ...]
 
@@ -34,7 +36,18 @@ def find_model_paths(models: Sequence[Path]) -> list[Path]:
 
 
 def read_model_paths(path: Path) -> Folders:
-    """(kind, folder) pairs in order. Raises ProblemError for what is wrong in the file; folders may be missing."""
+    """(kind, folder) pairs in order, without folders of node packs. Raises ProblemError for what is wrong in the file;
+    folders may be missing."""
+    return tuple((kind, folder) for kind, folder in read_paths(path) if kind != PACKS)
+
+
+def read_pack_paths(path: Path) -> tuple[Path, ...]:
+    """The folders with node packs that are there, in order. Raises ProblemError for what is wrong in the file."""
+    return tuple(folder for kind, folder in read_paths(path) if kind == PACKS and folder.is_dir())
+
+
+def read_paths(path: Path) -> Folders:
+    """All (kind, folder) pairs in order. Raises ProblemError for what is wrong in the file; folders may be missing."""
     data = read_bytes(path, DEFAULT_LIMITS)
     found, problems = read_document(
         data, lambda root, report: _sections(root, report, path.absolute().parent), file=str(path), format="yaml"

@@ -51,8 +51,10 @@ class Reuse:
         """Get the values of a node whose result is known; False if they are gone."""
         key = self._board.keys[i]
         values = self._store.values(key) if key is not None else None
-        self._board.values[i] = values
-        return values is not None
+        if values is None:
+            return False
+        self._board.have(i, values)
+        return True
 
     def record(self, key: bytes) -> Record | None:
         """The record of an action whose saved files are there, or have just been written again."""

@@ -54,7 +54,7 @@ class Session:
     """
 
     settings: Settings = field(default_factory=Settings)
-    registry: Registry = field(default_factory=load_registry)
+    registry: Registry = field(default=cast(Registry, None))
     store: ResultStore = field(default=cast(ResultStore, None))
     pool: LivePool = field(default=cast(LivePool, None))
     engine: Engine = field(default_factory=LocalEngine)
@@ -65,6 +65,7 @@ class Session:
 
     def __post_init__(self) -> None:
         """Make what was not given, as the settings say."""
+        self.registry = self.registry or registry_for(self.settings)
         self.store = self.store or open_store(self.settings, self.notices.append)
         self.pool = self.pool or LivePool(self.settings.model_memory)
         self.journal = self.journal or Journal(_index_of(self.store))
@@ -240,6 +241,13 @@ def _changed(trace: Trace, last: Mapping[str, Seen]) -> dict[str, Seen]:
                 fields = fields_of(trace.plan, i, trace.records)
                 changed[name] = Seen(key, json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
     return changed
+
+
+def registry_for(settings: Settings, folders: Sequence[Path] = ()) -> Registry:
+    """The node types of installed packs, of those in `folders`, and of the packs for ComfyUI that the settings name."""
+    return load_registry(
+        folders, custom_nodes=settings.custom_nodes, allow_packs=settings.allow_packs, roots=settings.roots(None)
+    )
 
 
 def open_store(settings: Settings, warn: Callable[[str], None]) -> ResultStore:

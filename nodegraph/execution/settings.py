@@ -35,7 +35,8 @@ class Settings:
     """How a session runs.
 
     cache: the policy for nodes that say nothing else. cache_dir: where results outlive the process; None keeps them in
-    memory only. extra_models: (kind, folder) pairs of further folders of models. allow_pickle: whether models may be
+    memory only. extra_models: (kind, folder) pairs of further folders of models. custom_nodes: folders with node packs
+    for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle: whether models may be
     read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that results may take on
     disk, and that stay free there. cache_memory, model_memory: bytes that results and loaded models may take in memory.
     """
@@ -48,6 +49,8 @@ class Settings:
     dtype: str = "auto"
     vae_dtype: str = "auto"
     extra_models: tuple[tuple[str, Path], ...] = ()
+    custom_nodes: tuple[Path, ...] = ()
+    allow_packs: tuple[str, ...] | None = None
     allow_pickle: bool = False
     previews: bool = False
     cache: CachePolicy = "auto"

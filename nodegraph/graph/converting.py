@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from nodegraph.errors import Problem
+from nodegraph.errors import Problem, ProblemError
 from nodegraph.graph.modes import settle_modes
+from nodegraph.graph.python_script import dump_python
 from nodegraph.graph.seeds import with_random_seeds
 from nodegraph.registry import Registry
 from nodegraph.workflow.api_writer import api_data
@@ -31,21 +32,33 @@ class Converted:
     problems: tuple[Problem, ...] = ()
 
 
-def to_yaml(workflow: Workflow, registry: Registry, folder: Path | None = None) -> Converted:
-    """The workflow as YAML with readable names; `folder` is where it will lie, if that is known."""
-    moved, problems = _movable(workflow, folder)
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the new file will lie, if that is known, and the folders of packs that a program has to look into."""
+
+    folder: Path | None = None
+    nodes: Sequence[str] = ()
+    custom_nodes: Sequence[str] = ()
+
+
+NOWHERE: Final = Target()
+
+
+def to_yaml(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> Converted:
+    """The workflow as YAML with readable names."""
+    moved, problems = _movable(workflow, target.folder)
     named = readable(moved, registry.specs)
     return Converted(dump_yaml(named), named, problems)
 
 
-def to_json(workflow: Workflow, registry: Registry, folder: Path | None = None) -> Converted:
+def to_json(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> Converted:
     """The same document as JSON."""
-    moved, problems = _movable(workflow, folder)
+    moved, problems = _movable(workflow, target.folder)
     named = readable(moved, registry.specs)
     return Converted(dump_json(named), named, problems)
 
 
-def to_api(workflow: Workflow, registry: Registry, folder: Path | None = None) -> Converted:
+def to_api(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> Converted:
     """The workflow as ComfyUI's server takes it."""
     drawn = with_random_seeds(workflow, registry)
     flat, problems = _flat(drawn, registry, "ComfyUI's API format")
@@ -55,7 +68,7 @@ def to_api(workflow: Workflow, registry: Registry, folder: Path | None = None) -
     return Converted(_compact(data), settled, (*problems, *missing, *wrong, *unsaid))
 
 
-def to_ui(workflow: Workflow, registry: Registry, folder: Path | None = None) -> Converted:
+def to_ui(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> Converted:
     """The workflow as ComfyUI's editor opens it."""
     flat, problems = _flat(workflow, registry, "ComfyUI's editor format")
     params, missing = resolve_params(flat, {})
@@ -63,13 +76,21 @@ def to_ui(workflow: Workflow, registry: Registry, folder: Path | None = None) ->
     return Converted(_compact(data), flat, (*problems, *missing, *unsaid))
 
 
-#: How each format is written. A format that is more than a table of nodes belongs here too.
-WRITERS: Final[Mapping[str, Callable[[Workflow, Registry, Path | None], Converted]]] = MappingProxyType(
-    {"yaml": to_yaml, "api": to_api, "ui": to_ui, "nodegraph": to_json}
+def to_python(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> Converted:
+    """The workflow as a Python program."""
+    try:
+        return Converted(dump_python(workflow, registry, target.nodes, target.custom_nodes), workflow)
+    except ProblemError as error:
+        return Converted("", workflow, error.problems)
+
+
+#: How each format is written.
+WRITERS: Final[Mapping[str, Callable[[Workflow, Registry, Target], Converted]]] = MappingProxyType(
+    {"yaml": to_yaml, "api": to_api, "ui": to_ui, "nodegraph": to_json, "python": to_python}
 )
-#: The formats that go with the end of a file's name; the first one is meant if nothing else is said.
+#: The formats that go with the end of a file's name; the first one is meant where nothing else is said.
 SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {".yaml": ("yaml",), ".yml": ("yaml",), ".json": ("api", "ui", "nodegraph")}
+    {".yaml": ("yaml",), ".yml": ("yaml",), ".json": ("api", "ui", "nodegraph"), ".py": ("python",)}
 )
 
 

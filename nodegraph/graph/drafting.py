@@ -53,7 +53,10 @@ def draft_node(draft: Draft, entry: NodeEntry) -> DraftNode | None:
             input_spec = _unbounded(input_spec)
         if input_spec is None:
             note_params(draft, value)
-            draft.problems.append(complaints.unknown_input(draft.hints, entry, spec, name))
+            problem = complaints.unknown_input(draft.hints, entry, spec, name)
+            if not spec.checks_arrivals and not isinstance(value, Ref | Slot):
+                problem = replace(problem, severity="warning")  # other versions of a pack have other widgets
+            draft.problems.append(problem)
         elif type(value) is Ref or type(value) is Slot:
             link = _draft_reference(draft, entry, input_spec, value, values)
             if link is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from nodegraph.context import Roots
@@ -12,10 +13,11 @@ from nodegraph.graph.model import GraphNode, Link
 from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
 from nodegraph.sockets.flow import Call, Out
-from nodegraph.sockets.types import accepts
+from nodegraph.sockets.types import ANY, SocketType, accepts
 from nodegraph.workflow.document import NodeEntry
 
 MAX_PROBLEMS = 20
+ANYTHING = SocketType((ANY,))
 PRIMITIVES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 
 
@@ -81,6 +83,8 @@ class _Making:
         links: dict[str, Link] = {}
         for key, value in call.inputs.items():
             given = spec.input(key)
+            if given is not None and not spec.checks_arrivals:
+                given = replace(given, type=ANYTHING)  # whatever arrives is for the node to understand
             if given is None:
                 if spec.checks_arrivals:
                     self.object(name, "unknown_input", f"{spec.name} has no input {shorten(key)}", input=key)
@@ -122,7 +126,7 @@ class _Making:
         if isinstance(value, dict):
             members = cast("dict[object, object]", value)
             return members["__value__"] if members.keys() == {"__value__"} else members
-        if not PRIMITIVES.intersection(given.type.names) or given.type.is_any:
+        if given.type.is_any or not PRIMITIVES.intersection(given.type.names):
             return value
         checked, problem = check_literal(given, value, self.choices)
         if problem is not None:

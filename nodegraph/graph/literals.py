@@ -43,7 +43,7 @@ def check_literal(spec: InputSpec, value: object, choices: ChoiceLists) -> tuple
     if spec.choices is not None:
         return _check_choice(spec, value, choices)
     names = spec.type.names
-    if spec.type.is_any:
+    if spec.type.is_any or spec.custom:
         return value, None
     if type(value) is int:
         if "INT" in names:

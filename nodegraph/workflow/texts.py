@@ -18,6 +18,7 @@ FORBIDDEN: Final = frozenset(("__proto__", "constructor", "prototype"))
 REFERENCE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_-]{0,63})(?:\.([A-Za-z0-9_][A-Za-z0-9_-]{0,99}))?")
 PIECE: Final = re.compile(r"\$(?:\$|\{(?P<inside>[^{}$]*)\}|(?P<open>\{))")
 MAX_API_ID: Final = 200
+WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ def api_id_fault(name: str) -> str | None:
         return "browsers give it a meaning of their own"
     wrong = next((c for c in name if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")), None)
     return f"{character_name(wrong)} cannot stand in it" if wrong else None
+
+
+def snake_case(name: str) -> str:
+    """A name in small letters, with `_` between its words: `CLIPTextEncode` is `clip_text_encode`."""
+    return re.sub(r"[^a-z0-9_]", "_", WORDS.sub("_", name).lower())
 
 
 def character_name(character: str) -> str:

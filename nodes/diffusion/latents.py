@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -96,3 +98,15 @@ def join_masks(first: Tensor | None, second: Tensor | None, likes: tuple[Tensor,
         for mask, like in zip((first, second), likes, strict=True)
     ]
     return torch.cat(masks, dim=axis)
+
+
+def same_masks(masks: Sequence[Tensor | None], likes: Sequence[Tensor]) -> Tensor | None:
+    """The masks of single latents of one size as one [B, 1, H, W], None if none has one. Masks of one size stay as they
+    are, others are brought to the latents' size; a latent without a mask is drawn everywhere."""
+    there = [mask for mask in masks if mask is not None]
+    if not there:
+        return None
+    if len(there) == len(masks) and all(mask.shape == there[0].shape for mask in there):
+        return torch.cat(there)
+    pairs = zip(masks, likes, strict=True)
+    return torch.cat([latent_mask(torch.ones(1, 1) if mask is None else mask, like) for mask, like in pairs])

@@ -26,6 +26,8 @@ COMMANDS = (
     "schema",
     "graph",
     "diff",
+    "convert",
+    "lock",
     "verify",
     "cache",
     "version",
@@ -77,6 +79,8 @@ def test_help_imports_nothing_heavy(tmp_path: Path, arguments: list[str]):
         ["schema"],
         ["graph", "hello"],
         ["diff", "hello", "hello"],
+        ["convert", "hello", "hello.py"],
+        ["lock", "hello"],
         ["version"],
     ],
 )

@@ -14,9 +14,9 @@ def test_node_types_are_listed_by_category_with_a_sentence(cli: Cli, pack: Path)
     assert (done.code, done.err) == (0, "")
     start = done.lines.index("test/numbers")
     assert [line.split(maxsplit=1) for line in done.lines[start + 1 : start + 4]] == [
-        ["Add", "The sum of two numbers"],
-        ["Dice", "A number that a seed decides"],
-        ["Number", "A number"],
+        ["Add", "The sum of two numbers [light]"],
+        ["Dice", "A number that a seed decides [light]"],
+        ["Number", "A number [light]"],
     ]
     assert "sampling" in done.lines
 
@@ -80,7 +80,8 @@ def test_broken_packs_are_listed_with_the_end_of_their_traceback(cli: Cli, file:
     file("packs/good.py", "from nodegraph.node import node\n@node(category='x')\ndef Right() -> int:\n    return 1\n")
     shown = cli("nodes", "--broken", "--nodes", tmp_path / "packs")
     assert shown.code == 0
-    assert "it fails at import: ModuleNotFoundError: No module named 'nothing_of_this_name'" in shown.out
+    assert "it needs the Python package 'nothing_of_this_name', which is not installed" in shown.out
+    assert "pip install nothing_of_this_name" in shown.out
     assert "it exits at import (code 3)" in shown.out
     assert "parameter 'a' has no annotation" in shown.out
     assert "import nothing_of_this_name" in shown.out

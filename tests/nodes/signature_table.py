@@ -44,7 +44,7 @@ def read_table() -> dict[str, Signature]:
             current = found[match[1]] = Signature(match[1], section, output_node="output node" in match[3])
         elif line.startswith("  ->"):
             pairs = [part.strip().rpartition(":") for part in line[4:].split(",") if part.strip()]
-            current.outputs = [(name or type_, type_) for name, _, type_ in pairs]
+            current.outputs = [(name or type_.removesuffix("[]"), type_) for name, _, type_ in pairs]
         elif match := _INPUT.match(line):
             current.inputs.append(_told(match[1], match[2], match[3], match[4] or ""))
         else:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nodegraph.cache.pool import LivePool
-from nodegraph.execution.outcome import outputs_of
+from nodegraph.execution.outcome import outcome_of
 from nodegraph.graph.model import GraphNode
-from nodegraph.node import NodeSpec
+from nodegraph.node import Lazy, NodeSpec
 from nodegraph.registry import load_registry
 from nodegraph.resources import shipped
 from nodegraph.sockets import Saved
@@ -34,9 +34,10 @@ def test_every_built_in_node_is_tried():
 def outcome(spec: NodeSpec, arguments: dict[str, Any]) -> list[object]:
     """Digests of what a node gives; of what an output node saved, the bytes of its files."""
     node = GraphNode(spec.name, spec, {}, {}, NodeEntry(spec.name, spec.name, {}))
-    values, saved = outputs_of(node, spec.function(**arguments))
-    files = [Path(file.path).read_bytes() for file in (saved or Saved()).files]
-    return [*(digest_of(value) for value in values), *files]
+    given = {name: Lazy(value) if name in spec.lazy_inputs else value for name, value in arguments.items()}
+    found = outcome_of(node, spec.function(**given))
+    files = [Path(file.path).read_bytes() for file in (found.saved or Saved()).files]
+    return [*(digest_of(value) for value in found.values), *files]
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))

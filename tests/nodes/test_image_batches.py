@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.image_batches import EmptyImage, ImageBatch, ImageFromBatch, RepeatImageBatch
+import nodegraph
+from nodes.image_batches import EmptyImage, ImageBatch, ImageFromBatch, RebatchImages, RepeatImageBatch
 from nodes.image_sizes import ImageScale
 from tests.nodes.pictures import PICTURES, picture, picture_of
 
@@ -54,3 +55,32 @@ def test_pictures_are_picked_by_number() -> None:
 
 def test_one_pixel_of_each_is_a_batch_too() -> None:
     assert ImageBatch(picture_of(1, 1, (0, 0, 0)), picture_of(1, 1, (1, 1, 1))).flatten().tolist() == [0] * 3 + [1] * 3
+
+
+@given(st.lists(PICTURES, max_size=5), st.integers(1, 5))
+def test_pictures_are_put_into_batches_of_a_size_in_their_order(images: list[torch.Tensor], size: int) -> None:
+    batches = RebatchImages(images, size)  # pyright: ignore[reportArgumentType]
+    before = [picture for batch in images for picture in batch]
+    after = [picture for batch in batches for picture in batch]
+    assert len(before) == len(after)
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert all(1 <= len(batch) <= size for batch in batches)
+    for batch, following in zip(batches, batches[1:], strict=False):
+        assert len(batch) == size or batch.shape[1:] != following.shape[1:]
+
+
+def test_what_follows_works_on_each_batch_by_itself() -> None:
+    nodes = """
+nodegraph: 1
+nodes:
+  five: {uses: EmptyImage, with: {width: 8, height: 8, batch_size: 5}}
+  parts: {uses: RebatchImages, with: {images: $five, batch_size: 2}}
+  blurred: {uses: ImageBlur, with: {image: $parts}}
+  whole: {uses: RebatchImages, with: {images: $blurred, batch_size: 9}}
+  picked: {uses: ItemOf, with: {items: $whole}}
+  last: {uses: ItemOf, with: {items: $blurred, index: 2}}
+outputs: {last: $last, whole: $picked}
+"""
+    outputs = nodegraph.run(nodegraph.loads(nodes)).outputs
+    sizes = {name: tuple(torch.as_tensor(pictures).shape) for name, pictures in outputs.items()}
+    assert sizes == {"last": (1, 8, 8, 3), "whole": (5, 8, 8, 3)}

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from nodegraph.sockets import Latent
 from nodes.diffusion.noise import noise_for_batch
 from nodes.diffusion.sampling import latent_mask
-from nodes.latent_batches import LatentBatch, LatentBatchSeedBehavior, LatentFromBatch, RepeatLatentBatch
+from nodes.latent_batches import (
+    LatentBatch,
+    LatentBatchSeedBehavior,
+    LatentFromBatch,
+    RebatchLatents,
+    RepeatLatentBatch,
+)
 from nodes.sampling import KSampler
 from tests.helpers import problem
 from tests.nodes.conftest import Tiny
@@ -134,3 +140,42 @@ def test_a_fixed_seed_gives_all_the_first_ones_noise_and_a_random_one_each_its_o
     free = LatentBatchSeedBehavior(fixed, "random")
     assert "batch_index" not in free
     assert len(noise(free).unique(dim=0)) == 3
+
+
+@given(st.integers(1, 6), st.integers(1, 7))
+def test_a_batch_that_is_split_keeps_its_noise(count: int, size: int) -> None:
+    parts = RebatchLatents([batch(count)], size)
+    assert [number for part in parts for number in numbers(part)] == list(range(count))
+    assert all(len(part["samples"]) == size for part in parts[:-1])
+    assert torch.equal(torch.cat([noise(part) for part in parts]), noise(batch(count)))
+
+
+def test_latents_of_several_batches_are_numbered_on_unless_they_have_numbers() -> None:
+    (whole,) = RebatchLatents([batch(2), batch(1, batch_index=[9]), batch(2)], 10)
+    assert whole.get("batch_index") == [0, 1, 9, 3, 4]
+    assert numbers(whole) == [0, 1, 0, 0, 1]
+
+
+def test_latents_of_another_size_begin_a_new_batch() -> None:
+    parts = RebatchLatents([batch(3), batch(2, size=8), batch(1, size=8)], 2)
+    assert [tuple(part["samples"].shape) for part in parts] == [(2, 4, 4, 4), (1, 4, 4, 4), (2, 4, 8, 8), (1, 4, 8, 8)]
+
+
+def mask_of(result: Latent) -> torch.Tensor:
+    mask = result.get("noise_mask")
+    assert mask is not None
+    return mask
+
+
+def test_masks_go_with_their_latents() -> None:
+    masks = torch.arange(2.0).view(2, 1, 1).expand(2, 32, 32) * 0.5
+    one, other = RebatchLatents([batch(2, noise_mask=masks)], 1)
+    assert mask_of(one).unique().tolist() == [0]
+    assert mask_of(other).unique().tolist() == [0.5]
+    assert mask_of(one).shape == (1, 1, 32, 32)
+    (both,) = RebatchLatents([batch(1, noise_mask=masks[:1]), batch(1)], 2)
+    assert latent_mask(mask_of(both), both["samples"]).flatten(1).unique(dim=1).tolist() == [[0.0], [1.0]]
+    (shared,) = RebatchLatents([batch(3, noise_mask=masks[1:])], 3)
+    assert mask_of(shared).shape == (3, 1, 32, 32)
+    assert "noise_mask" not in RebatchLatents([batch(2)], 2)[0]
+    assert RebatchLatents([], 2) == []

@@ -23,7 +23,7 @@ MISSING: dict[str, str] = dict.fromkeys(
         "ModelSamplingStableCascade", "SkipLayerGuidanceSD3", "T5TokenizerOptions", "TripleCLIPLoader",
     ],
     _OTHER_FAMILIES,
-) | dict.fromkeys(["RebatchImages", "RebatchLatents"], "an output cannot be a list of values yet")  # fmt: skip
+)  # fmt: skip
 
 #: (node, input or output) → why it differs from the table on purpose.
 DIFFERENT: dict[tuple[str, str], str] = {
@@ -76,7 +76,7 @@ def _found(spec: NodeSpec, told: Signature) -> dict[str, object]:
     facts: dict[str, object] = {
         each.name: _input_facts(each, known[each.name]) for each in spec.inputs if each.name in known
     }
-    outputs = [(output.name, str(output.type)) for output in spec.outputs]
+    outputs = [(output.name, f"{output.type}[]" if output.is_list else str(output.type)) for output in spec.outputs]
     return facts | {"->": outputs, "output node": spec.output_node}
 
 

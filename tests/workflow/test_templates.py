@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nodegraph.graph.build import check
-from nodegraph.graph.converting import WRITERS
+from nodegraph.graph.converting import NOWHERE, WRITERS
 from nodegraph.graph.missing import missing_of
 from nodegraph.registry import Registry, load_registry
 from nodegraph.workflow.document import Workflow
@@ -66,7 +66,7 @@ def test_a_template_of_known_nodes_converts_and_is_fine(name: str, tmp_path: Pat
     checked = check(workflow, registry(), roots=roots)
     assert [problem.describe() for problem in checked.problems] == []
     for format_ in ("yaml", "api", "ui", "nodegraph"):
-        converted = WRITERS[format_](workflow, registry(), None)
+        converted = WRITERS[format_](workflow, registry(), NOWHERE)
         assert [problem.describe() for problem in converted.problems] == []
         again = load_text(converted.text, specs=lambda: registry().specs)
         assert [problem.describe() for problem in again.problems] == []
@@ -93,11 +93,11 @@ def test_every_other_template_opens_with_placeholders(tmp_path: Path) -> None:
         assert path.stem not in KNOWN or not unknown
         text = json.loads(path.read_text(encoding="utf-8"))
         assert workflow.nodes or not text["nodes"]
-        written = WRITERS["yaml"](workflow, registry(), None)
+        written = WRITERS["yaml"](workflow, registry(), NOWHERE)
         again = load_text(written.text)
         assert [problem.describe() for problem in again.problems] == []
         assert again.workflow is not None
         assert len(again.workflow.nodes) == len(workflow.nodes)
         for format_ in ("api", "ui"):
-            assert [problem.describe() for problem in WRITERS[format_](workflow, registry(), None).problems] == []
+            assert [problem.describe() for problem in WRITERS[format_](workflow, registry(), NOWHERE).problems] == []
     assert opened_files > 150

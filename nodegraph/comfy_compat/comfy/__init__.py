@@ -1,0 +1,1 @@
+"""`comfy` of ComfyUI's interface, as far as nodegraph has it."""

@@ -1,0 +1,1 @@
+"""`comfy_api` of ComfyUI's interface, as far as nodegraph has it."""

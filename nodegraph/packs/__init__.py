@@ -1,0 +1,1 @@
+"""Node packs: how they are found and imported, and how those that were written for ComfyUI become node types."""

@@ -1,0 +1,1 @@
+raise SystemExit("hidden folders are passed over")

@@ -1,0 +1,1 @@
+// told to the browser
