@@ -78,10 +78,11 @@ def to_ui(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> C
 
 def to_python(workflow: Workflow, registry: Registry, target: Target = NOWHERE) -> Converted:
     """The workflow as a Python program."""
+    named = readable(workflow, registry.specs)
     try:
-        return Converted(dump_python(workflow, registry, target.nodes, target.custom_nodes), workflow)
+        return Converted(dump_python(named, registry, target.nodes, target.custom_nodes), named)
     except ProblemError as error:
-        return Converted("", workflow, error.problems)
+        return Converted("", named, error.problems)
 
 
 #: How each format is written.

@@ -231,6 +231,18 @@ outputs: {latent: $c}
 """
 
 
+def test_a_program_of_an_editor_file_has_its_names_and_modes(
+    cli: Cli, ui: Callable[[Canvas], Path], tmp_path: Path
+) -> None:
+    canvas = text_to_image()
+    canvas.node(60, "SaveImage", ["never"], mode=2)
+    canvas.link(8, 0, 60, "images", "IMAGE")
+    assert cli("convert", ui(canvas), "out.py").lines == ["out.py: 8 nodes written"]
+    text = (tmp_path / "out.py").read_text()
+    assert 'graph.node("save_image", SaveImage, images=vae_decode, filename_prefix="star")' in text
+    assert 'graph.options("save_image_2", mode="muted")' in text
+
+
 def test_sub_workflows_become_nodes_of_the_file(cli: Cli, file: File, tmp_path: Path) -> None:
     file("part.yaml", PART)
     whole = "canvas: {uses: EmptyLatentImage, with: {width: 64, height: 64}}"
