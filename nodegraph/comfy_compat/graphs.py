@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, cast
 
 from nodegraph.comfy_compat.current import this_call
 from nodegraph.context import GraphView
+
+MAX_LOCAL_ID = 64  # longer ids within an expansion are shortened
+SHOWN_OF_ID = 24
 
 
 class ExecutionBlocker:
@@ -87,14 +91,21 @@ class GraphBuilder:
         """A new node, or the one that has this id already."""
         if id is None:
             id, self.id_gen = str(self.id_gen), self.id_gen + 1
-        id = f"{self.prefix}{id}"
+        id = self._full(id)
         if id not in self.nodes:
             self.nodes[id] = Node(id, class_type, kwargs)
         return self.nodes[id]
 
+    def _full(self, id: str) -> str:
+        """An id behind the prefix. Loops name nodes after those of the round before, so a long one is shortened: else a
+        thousand rounds would make ids of megabytes."""
+        if len(id) > MAX_LOCAL_ID:
+            id = f"{id[-SHOWN_OF_ID:]}~{hashlib.sha256(id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+        return self.prefix + id
+
     def lookup_node(self, id: str) -> Node | None:
         """The node with an id, as it was given."""
-        return self.nodes.get(f"{self.prefix}{id}")
+        return self.nodes.get(self._full(id))
 
     def finalize(self) -> dict[str, dict[str, object]]:
         """All nodes in API format."""
@@ -102,14 +113,14 @@ class GraphBuilder:
 
     def replace_node_output(self, node_id: str, index: int, new_value: object) -> None:
         """Have whoever takes from an output take something else; None has them go without."""
-        link = [self.prefix + node_id, index]
+        link = [self._full(node_id), index]
         for node in self.nodes.values():
             for name in [name for name, value in node.inputs.items() if is_link(value) and value == link]:
                 node.set_input(name, new_value)
 
     def remove_node(self, id: str) -> None:
         """Take a node away."""
-        self.nodes.pop(f"{self.prefix}{id}", None)
+        self.nodes.pop(self._full(id), None)
 
 
 def add_graph_prefix(

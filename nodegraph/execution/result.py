@@ -44,12 +44,12 @@ class RunResult:
     values: dict[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]], repr=False)
     saved: dict[str, Saved] = field(default_factory=dict[str, Saved])
     problems: tuple[Problem, ...] = ()
-    executed: tuple[str, ...] = ()
-    cached: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
+    executed: tuple[str, ...] = field(default=(), repr=False)  # asyncio makes the repr of every result
+    cached: tuple[str, ...] = field(default=(), repr=False)
+    skipped: tuple[str, ...] = field(default=(), repr=False)
     seconds: float = 0.0
     outputs: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
-    trace: Trace | None = field(default=None, repr=False)  # asyncio makes the repr of every result
+    trace: Trace | None = field(default=None, repr=False)
     manifest: Manifest | None = field(default=None, repr=False)
 
     def __getitem__(self, node: str) -> object:

@@ -126,7 +126,8 @@ class _Making:
         if isinstance(value, dict):
             members = cast("dict[object, object]", value)
             return members["__value__"] if members.keys() == {"__value__"} else members
-        if isinstance(value, Blocked | Many) or given.type.is_any or not PRIMITIVES.intersection(given.type.names):
+        steers = type(value) in (Blocked, Many)
+        if steers or given.type.is_any or not PRIMITIVES.intersection(given.type.names):
             return value
         checked, problem = check_literal(given, value, self.choices)
         if problem is not None:

@@ -197,6 +197,18 @@ def test_a_while_loop_runs_until_its_condition_fails(session: Session):
     assert run(session, source).executed == ()  # known by now
 
 
+def test_the_ids_of_a_long_loop_grow_with_its_rounds_only(session: Session):
+    source = """
+  open: {uses: LoopWhileOpen, with: {condition: true, initial_value0: 200}}
+  less: {uses: LoopMinusOne, with: {value: $open.value0}}
+  more: {uses: LoopIsPositive, with: {value: $less}}
+  end: {uses: LoopWhileClose, with: {flow_control: $open.FLOW_CONTROL, condition: $more, initial_value0: $less}}
+"""
+    result = run(session, source)
+    assert result.values["end"][0] == 0
+    assert max(map(len, result.executed)) < 200 * 20
+
+
 @pytest.mark.parametrize("turns", [1, 4])
 def test_a_for_loop_runs_as_often_as_it_is_told(session: Session, turns: int):
     source = f"""
