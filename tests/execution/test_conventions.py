@@ -290,7 +290,7 @@ def test_the_flow_of_a_run_is_known_after_a_restart(tmp_path: Path):
     ("declared", "value", "told"),
     [
         ("INT", "one", "'one' as 'out', which is INT"),
-        ("STRING", 1, "1 as 'out', which is STRING"),
+        ("STRING", [], "a list as 'out', which is STRING"),
         ("FLOAT", [], "a list as 'out', which is FLOAT"),
         ("BOOLEAN", "yes", "'yes' as 'out', which is BOOLEAN"),
         ("IMAGE", torch.zeros(2, 2), "a tensor of shape [2, 2] as 'out', which is IMAGE"),
@@ -313,7 +313,16 @@ def test_a_result_of_another_type_is_told_of_the_node(declared: str, value: obje
 
 @pytest.mark.parametrize(
     ("declared", "value"),
-    [("INT", 1.0), ("INT", True), ("FLOAT", 1), ("BOOLEAN", 1), ("MASK", None), ("A,B", 3), ("*", object())],
+    [
+        ("INT", 1.0),
+        ("INT", True),
+        ("FLOAT", 1),
+        ("BOOLEAN", 1),
+        ("STRING", 8),
+        ("MASK", None),
+        ("A,B", 3),
+        ("*", object()),
+    ],
 )
 def test_packs_may_be_lenient_with_numbers_and_nothing(declared: str, value: object):
     names = tuple(declared.split(","))
