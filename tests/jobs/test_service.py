@@ -46,10 +46,11 @@ def test_files_are_told_with_name_and_place(tmp_path: Path):
         assert job.result is not None
         (file,) = job.result.outputs["file"]["files"]  # type: ignore[index]
         assert (file["filename"], file["type"], file["subfolder"]) == ("three.txt", "output", "")
-        assert Path(file["path"]).read_text() == "3"
+        assert file["path"] == str(tmp_path / "output" / "three.txt")
         assert len(file["digest"]) == 64
 
     in_service(tmp_path, work)
+    assert (tmp_path / "output" / "three.txt").read_text() == "3"
 
 
 def test_events_tell_a_job_from_queue_to_end(tmp_path: Path):
@@ -128,7 +129,7 @@ def test_a_node_that_fails_fails_its_job_and_the_queue_moves_on(tmp_path: Path):
 def test_jobs_are_cancelled_while_they_wait_and_while_they_run(tmp_path: Path):
     async def work(service: LocalJobService) -> None:
         running, waiting = service.submit(Request(chain("Slow"))), service.submit(Request(SUM))
-        await until(service.subscribe(job=running.id), "started")
+        await until(service.subscribe(job=running.id), "progress")
         assert service.cancel([waiting.id, "nothing"]) == 1
         assert (await ended(service, waiting.id)).state == "cancelled"
         assert service.cancel_running() == 1
@@ -172,7 +173,7 @@ def test_a_paused_queue_begins_nothing_also_after_a_restart(tmp_path: Path):
 def test_questions_are_answered_while_a_job_runs(tmp_path: Path):
     async def work(service: LocalJobService) -> None:
         job = service.submit(Request(chain("Slow")))
-        await until(service.subscribe(job=job.id), "started")
+        await until(service.subscribe(job=job.id), "progress")
         report = await service.check(Request(SUM))
         assert report.runnable
         assert report.outputs == ("shown",) or list(report.outputs) == ["shown"]
