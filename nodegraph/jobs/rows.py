@@ -50,7 +50,9 @@ def result_data(result: Result) -> dict[str, object]:
 def result_of(data: dict[str, Any]) -> Result:
     """The result that `result_data` gave; what a later version added is left out."""
     known = {each.name for each in fields(Result)}
-    return Result(**{name: tuple(value) if name in LISTS else value for name, value in data.items() if name in known})
+    values: dict[str, Any] = {name: value for name, value in data.items() if name in known}
+    values |= {name: tuple(values[name]) for name in LISTS if name in values}
+    return Result(**values)
 
 
 def pack(data: object) -> bytes:

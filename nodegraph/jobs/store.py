@@ -14,7 +14,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -55,7 +55,7 @@ class JobStore:
         self.connection.close()
 
     @contextmanager
-    def changing(self, *, durable: bool = False) -> Iterator[None]:
+    def changing(self, *, durable: bool = False) -> Generator[None]:
         """A transaction; if durable, it is on disk when this ends."""
         if durable:
             self.execute("PRAGMA synchronous=FULL")

@@ -269,8 +269,8 @@ class Supervisor:
             LOG.error("the file of jobs cannot be read: %s", error)
             return False
 
-    def _settle(self, outcome: Outcome) -> bool:
-        """Write down how a job ended, and tell it; whether that could be done, otherwise it is tried again later."""
+    def _settle(self, outcome: Outcome) -> None:
+        """Write down how a job ended, and tell it; where that cannot be done, it is tried again later."""
         job, owner, state = outcome.job, outcome.owner, outcome.state
         try:
             if state is None:
@@ -281,8 +281,6 @@ class Supervisor:
         except sqlite3.Error as error:
             LOG.error("how job %s ended cannot be written down: %s", job.id, error)
             self.late.append(outcome)
-            return False
-        return True
 
     # --- all workers
 
@@ -294,8 +292,9 @@ class Supervisor:
             now = time.monotonic()
             if self.late or self.stuck:
                 late, self.late, self.stuck = self.late, [], False
-                if all([self._settle(outcome) for outcome in late]):
-                    self.wake()
+                for outcome in late:
+                    self._settle(outcome)
+                self.wake()
             for link in self.links():
                 if link.cancelled is not None and now - link.cancelled > settings.cancel_grace:
                     link.kill("did not stop when cancelled")
