@@ -10,9 +10,10 @@ from typing import Any, Final, cast
 
 from nodegraph.jobs.model import Job, Request, Result
 
-#: Columns of a job, in the order in which `job_of` takes them.
-COLUMNS: Final = (
-    "id, state, text, request, number, created, attempts, started, finished, result, device, priority, max_attempts"
+#: What `job_of` takes, and where it is.
+JOB: Final = (
+    "SELECT id, state, text, request, number, created, attempts, started, finished, result, device, priority, max_attempts "
+    "FROM job JOIN asked USING (n)"
 )
 PACKED_FROM: Final = 512  # bytes from which a result is worth compressing
 PACKED: Final = b"z"
@@ -67,7 +68,7 @@ def unpack(blob: bytes) -> Any:
 
 
 def job_of(row: Sequence[object]) -> Job:
-    """A row of `COLUMNS` as a job."""
+    """A row of `JOB` as a job."""
     id_, state, text, request, number, created, attempts, started, finished, result, device, priority, most = cast(
         "tuple[Any, ...]", row
     )

@@ -23,7 +23,7 @@ from nodegraph.errors import Place, Problem, ProblemError, shorten
 from nodegraph.jobs.model import FINAL, Job, JobEvent, Request, Result, State
 from nodegraph.jobs.placing import place_before
 from nodegraph.jobs.retention import Limits, trim_events, trim_history
-from nodegraph.jobs.rows import COLUMNS, dump, job_of, pack, request_data, result_data
+from nodegraph.jobs.rows import JOB, dump, job_of, pack, request_data, result_data
 from nodegraph.jobs.schema import open_file
 
 QUEUE_ORDER: Final = "priority DESC, number, n"
@@ -109,12 +109,13 @@ class JobStore:
             if number is None:
                 number = -float(count) if request.front else float(count)
             try:
-                facts = (request.user, request.client, request.text, row, max(1, request.max_attempts), now, size)
-                self.execute(
-                    "INSERT INTO job(id, state, priority, number, user, client, text, request, max_attempts, created, "
-                    "bytes) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                facts = (request.user, request.client, max(1, request.max_attempts), now, size)
+                n = self.execute(
+                    "INSERT INTO job(id, state, priority, number, user, client, max_attempts, created, bytes) "
+                    "VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
                     (id_, request.priority, number, *facts),
-                )
+                ).lastrowid
+                self.execute("INSERT INTO asked VALUES (?, ?, ?)", (n, request.text, row))
             except sqlite3.IntegrityError:
                 message = f"there is a job {shorten(id_)} already"
                 raise ProblemError(Problem("job_exists", message, got=id_, hint="choose another id")) from None
@@ -131,17 +132,17 @@ class JobStore:
 
     def get(self, id_: str) -> Job | None:
         """A job, whatever its state."""
-        row = self.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (id_,)).fetchone()
+        row = self.execute(f"{JOB} WHERE id = ?", (id_,)).fetchone()
         return job_of(row) if row is not None else None
 
     def claim(self, owner: str, device: str | None = None) -> Job | None:
         """Take the next queued job, which now runs at `owner`; None if none is queued."""
         row = self.execute(
             "UPDATE job SET state = 'running', owner = ?, device = ?, started = ?, attempts = attempts + 1, cancel = 0 "
-            f"WHERE n = (SELECT n FROM job WHERE state = 'queued' ORDER BY {QUEUE_ORDER} LIMIT 1) RETURNING {COLUMNS}",
+            f"WHERE n = (SELECT n FROM job WHERE state = 'queued' ORDER BY {QUEUE_ORDER} LIMIT 1) RETURNING id",
             (owner, device, time.time()),
         ).fetchone()
-        return job_of(row) if row is not None else None
+        return self.get(row[0]) if row is not None else None
 
     def finish(self, id_: str, owner: str | None, state: State, result: Result | None) -> bool:
         """End a running job; whether it was still the owner's (None: whoever's)."""
@@ -204,7 +205,7 @@ class JobStore:
         else:
             order = _order(newest_first)
         rows = self.execute(
-            f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
+            f"{JOB} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
             (*values, -1 if limit is None else limit, max(0, offset)),
         )
         return [job_of(row) for row in rows]
