@@ -144,9 +144,9 @@ class JobStore:
         ).fetchone()
         return self.get(row[0]) if row is not None else None
 
-    def finish(self, id_: str, owner: str | None, state: State, result: Result | None) -> bool:
-        """End a running job; whether it was still the owner's (None: whoever's)."""
-        blob = pack(result_data(result)) if result is not None else None
+    def finish(self, id_: str, owner: str | None, state: State, result: Result | bytes | None) -> bool:
+        """End a running job; whether it was still the owner's (None: whoever's). result: may be packed already."""
+        blob = pack(result_data(result)) if isinstance(result, Result) else result
         changed = self.execute(
             "UPDATE job SET state = ?, finished = ?, result = ?, owner = NULL, bytes = bytes + ? "
             "WHERE id = ? AND state = 'running' AND (? IS NULL OR owner = ?)",

@@ -31,7 +31,7 @@ from nodegraph.jobs.catalogue import catalogue_of
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
-from nodegraph.jobs.rows import request_of, result_data
+from nodegraph.jobs.rows import end_data, pack, request_of, result_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.work import broken_run, run_job
 
@@ -127,7 +127,8 @@ class Worker:
         outbox.flush()
         with self.lock:
             self.job = None
-        self.writer.send({"say": "done", "job": id_, "state": state, "result": result_data(result)})
+        end = end_data(state, result)
+        self.writer.send({"say": "done", "job": id_, "state": state, "end": end}, pack(result_data(result)))
 
     def hear(self) -> None:
         """Take messages from the supervisor until it is gone."""
