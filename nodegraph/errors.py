@@ -34,6 +34,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "too_large": (113, "The workflow exceeds a limit"),
     "bad_number": (114, "A number that cannot be represented"),
     "not_a_manifest": (115, "The file does not record a run"),
+    "toml_syntax": (116, "The TOML cannot be parsed"),
     # 2xx: the document
     "unknown_key": (201, "A key that workflows do not have"),
     "missing_key": (202, "A key that is required is missing"),

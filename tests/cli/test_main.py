@@ -30,6 +30,7 @@ COMMANDS = (
     "lock",
     "verify",
     "cache",
+    "config",
     "version",
 )
 HEAVY = {
