@@ -11,6 +11,7 @@ from nodegraph.server import api, comfy
 from nodegraph.server.errors import errors_middleware
 from nodegraph.server.keys import SERVICE, SETTINGS
 from nodegraph.server.login import add_login
+from nodegraph.server.pictures import add_pictures
 from nodegraph.server.security import AccessLog, add_security, security_middleware
 from nodegraph.server.settings import ServerSettings, check_settings
 
@@ -25,6 +26,7 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
     app[SERVICE] = service
     app[SETTINGS] = settings
     add_security(app)
+    add_pictures(app, settings)
     add_login(app)
     api.add_routes(app)
     comfy.add_routes(app)
