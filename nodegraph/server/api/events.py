@@ -15,6 +15,7 @@ from nodegraph.errors import Problem, ProblemError
 from nodegraph.jobs.model import JobEvent, PreviewEvent, Subscription
 from nodegraph.server.api.common import flag, service_of, settings_of, without_paths
 from nodegraph.server.errors import bad_request
+from nodegraph.server.keys import SETTINGS
 
 HEARTBEAT: Final = 20.0
 
@@ -154,5 +155,6 @@ async def close_all(app: web.Application) -> None:
 def add_routes(app: web.Application) -> None:
     """Add the route of events."""
     app[STREAMS] = set()
+    app[SOCKETS] = Sockets(app[SETTINGS].limits.sockets)
     app.on_shutdown.append(close_all)
     app.router.add_get("/api/v1/events", get_events)

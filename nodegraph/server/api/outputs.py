@@ -19,7 +19,7 @@ from aiohttp import web
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.server.api.common import answer, page, settings_of
 from nodegraph.server.api.submitting import MULTIPART, form_parts
-from nodegraph.server.api.workflow_files import cannot_write, walk
+from nodegraph.server.api.workflow_files import cannot_write, short, walk
 from nodegraph.server.bodies import media_type, wrong_kind
 from nodegraph.server.errors import bad_request, not_found
 from nodegraph.server.files import RootName, open_file, root_of, send_file
@@ -190,7 +190,8 @@ async def upload(request: web.Request) -> web.Response:
 def store_picture(settings: ServerSettings, data: bytes, name: str) -> str:
     """Keep a picture in the input folder; its suffix is that of its content. Returns its name. Raises ProblemError."""
     kind = picture_kind(data, settings.limits.pixels)
-    stem = re.sub(r"[^\w\- ()]+", "_", re.split(r"[\\/]", name)[-1].rsplit(".", 1)[0]).strip(" _")[:100] or "picture"
+    stem = re.sub(r"[^\w\- ()]+", "_", re.split(r"[\\/]", name)[-1].rsplit(".", 1)[0]).strip(" _")
+    stem = short(stem) or "picture"
     try:
         settings.input.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=".upload-", dir=settings.input)

@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, web
 from nodegraph.errors import Place, Problem, ProblemError
 from nodegraph.jobs.model import Request
 from nodegraph.server.api.common import check_body, settings_of
-from nodegraph.server.bodies import is_json, media_type, parse_json, read_bytes, wrong_kind, too_large
+from nodegraph.server.bodies import is_json, media_type, parse_json, read_bytes, too_large, wrong_kind
 from nodegraph.server.errors import bad_request
 
 YAML_KINDS: Final = ("application/yaml", "application/x-yaml", "text/yaml")

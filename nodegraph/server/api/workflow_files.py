@@ -116,7 +116,7 @@ def target(folder: Path, name: str) -> Path:
 
 
 def write(folder: Path, name: str, data: bytes) -> None:
-    """Save a workflow: another name first, then the right one, so that there is never half of it. Raises ProblemError."""
+    """Save a workflow: under another name first, so that there is never half of it. Raises ProblemError."""
     path = target(folder, name)
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=".saving-", dir=path.parent)
@@ -153,17 +153,22 @@ def throw_away(folder: Path, trash: Path, name: str) -> str:
     if read(folder, name) is None:
         raise not_found("workflow")
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    stem, suffix = os.path.splitext(name.replace("/", "_"))
+    flat = Path(name.replace("/", "_"))
     try:
         trash.mkdir(parents=True, exist_ok=True)
         for count in range(10_000):
-            kept = f"{stem[-150:].lstrip('.')} {stamp}{f' {count}' if count else ''}{suffix}"
+            kept = f"{short(flat.stem)} {stamp}{f' {count}' if count else ''}{flat.suffix}"
             if not (trash / kept).exists():
                 (folder / name).rename(trash / kept)
                 return kept
     except OSError as error:
         raise cannot_write(error) from None
     raise bad_request("the trash is full")
+
+
+def short(stem: str) -> str:
+    """A name that leaves room for more; systems count its bytes."""
+    return stem.encode()[:150].decode("utf-8", "ignore")
 
 
 def cannot_write(error: OSError) -> ProblemError:

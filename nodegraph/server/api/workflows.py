@@ -1,4 +1,4 @@
-"""/api/v1/workflows: saved workflows. Who saves says which version was changed, so that nothing is overwritten unseen."""
+"""/api/v1/workflows: saved workflows. Who saves says what was changed, so that nothing is overwritten unseen."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def save_workflow(request: web.Request) -> web.Response:
         if not holds(present, if_match, if_none_match):
             return await changed_meanwhile(present, data)
         await asyncio.to_thread(workflow_files.write, settings.workflows, name, data)
-    headers = {hdrs.ETAG: f'"{workflow_files.tag_of(data)}"'}
+    headers = {"ETag": f'"{workflow_files.tag_of(data)}"'}
     return answer({"name": name, "size": len(data)}, status=201 if present is None else 200, headers=headers)
 
 
