@@ -96,6 +96,13 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "not_possible_now": (612, "Something that the present state does not allow"),
     "server_failed": (613, "A mistake in the server"),
     "server_busy": (614, "More than the server takes at once"),
+    # 7xx: jobs
+    "worker_died": (701, "The worker process died"),
+    "queue_full": (702, "The queue is full"),
+    "job_exists": (703, "A job of this name exists"),
+    "jobs_unusable": (704, "Jobs that cannot be read"),
+    "already_served": (705, "Another server uses the folder"),
+    "not_ready": (706, "Something that is still starting"),
 }
 
 
