@@ -11,6 +11,7 @@ from nodegraph.server import api, comfy
 from nodegraph.server.errors import errors_middleware
 from nodegraph.server.keys import SERVICE, SETTINGS
 from nodegraph.server.login import add_login
+from nodegraph.server.metrics import add_metrics, metrics_middleware
 from nodegraph.server.pictures import add_pictures
 from nodegraph.server.security import AccessLog, add_security, security_middleware
 from nodegraph.server.settings import ServerSettings, check_settings
@@ -22,11 +23,14 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
     Starting and stopping the service is up to the caller.
     """
     check_settings(settings)
-    app = web.Application(middlewares=[errors_middleware, security_middleware], client_max_size=settings.limits.body)
+    app = web.Application(
+        middlewares=[metrics_middleware, errors_middleware, security_middleware], client_max_size=settings.limits.body
+    )
     app[SERVICE] = service
     app[SETTINGS] = settings
     add_security(app)
     add_pictures(app, settings)
+    add_metrics(app)
     add_login(app)
     api.add_routes(app)
     comfy.add_routes(app)

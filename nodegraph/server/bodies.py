@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final, NoReturn
+from typing import Final
 
 from aiohttp import web
 
@@ -42,15 +42,15 @@ def require_json(request: web.Request, *, lenient: bool = False) -> None:
     """
     kind = media_type(request)
     if not (is_json(kind) or (lenient and not is_browser(request))):
-        refuse_kind(kind, "application/json")
+        raise wrong_kind(kind, "application/json")
 
 
-def refuse_kind(kind: str, *wanted: str) -> NoReturn:
-    """Raise the ProblemError for a kind of body that is not taken."""
+def wrong_kind(kind: str, *wanted: str) -> ProblemError:
+    """The exception for a kind of body that is not taken."""
     message = f"a body of the kind {kind[:80]!r} is not taken" if kind else "the body's kind is not said"
     hint = f"send it with 'Content-Type: {wanted[0]}'" + "".join(f", or {other}" for other in wanted[1:])
     code = "wrong_origin" if kind in SIMPLE else "wrong_media_type"
-    raise ProblemError(Problem(code, message, got=kind[:80], expected=" or ".join(wanted), hint=hint))
+    return ProblemError(Problem(code, message, got=kind[:80], expected=" or ".join(wanted), hint=hint))
 
 
 async def read_bytes(request: web.Request, limit: int) -> bytes:
