@@ -239,11 +239,13 @@ class GraphView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a picture says of its origin: the workflow text, the API-format prompt, and the run's facts."""
+    """What a picture says of its origin: the workflow text, the API-format prompt, the run's facts, and the file of
+    ComfyUI's editor (JSON) if a client sent one along with the prompt that it made of it."""
 
     workflow: str | None = None
     prompt: str | None = None
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    editor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,28 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "cache_unusable": (504, "Kept results that cannot be used"),
     "lock_unusable": (505, "A lock that is missing or damaged"),
     "lock_differs": (506, "Something is not as it was locked"),
+    # 6xx: requests to the server
+    "not_found": (601, "Something that is not there"),
+    "bad_request": (602, "A request that cannot be understood"),
+    "wrong_host": (603, "A request for a host that the server does not go by"),
+    "wrong_origin": (604, "A request that another site makes a browser send"),
+    "wrong_media_type": (605, "A body of a kind that is not taken"),
+    "not_logged_in": (606, "A request without a valid token"),
+    "too_many_attempts": (607, "Too many wrong tokens"),
+    "wrong_method": (608, "A method that the address does not have"),
+    "body_too_large": (609, "A body over the limit"),
+    "changed_meanwhile": (610, "Something that somebody else has changed"),
+    "precondition_required": (611, "A change that does not say of what"),
+    "not_possible_now": (612, "Something that the present state does not allow"),
+    "server_failed": (613, "A mistake in the server"),
+    "server_busy": (614, "More than the server takes at once"),
+    # 7xx: jobs
+    "worker_died": (701, "The worker process died"),
+    "queue_full": (702, "The queue is full"),
+    "job_exists": (703, "A job of this name exists"),
+    "jobs_unusable": (704, "Jobs that cannot be read"),
+    "already_served": (705, "Another server uses the folder"),
+    "not_ready": (706, "Something that is still starting"),
 }
 
 

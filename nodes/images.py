@@ -190,9 +190,9 @@ def save_files(images: Image, encoded: Iterable[bytes], root: Path, kind: str, p
 
 
 def picture_texts(context: Context) -> Mapping[str, str]:
-    """What goes into a picture's text chunks: the YAML, the API-format prompt, and the facts of the run."""
+    """What goes into a picture's text chunks: the YAML, the API-format prompt, the editor's file, facts of the run."""
     origin = context.provenance
-    texts = {"nodegraph": origin.workflow, "prompt": origin.prompt}
+    texts = {"nodegraph": origin.workflow, "prompt": origin.prompt, "workflow": origin.editor}
     if origin.facts:
         texts["nodegraph.run"] = json.dumps(dict(origin.facts))
     return {name: text for name, text in texts.items() if text}

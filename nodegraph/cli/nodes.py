@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nodegraph.cli.command import Command, add_folders, add_json, add_verbose
@@ -101,6 +101,7 @@ def explain(spec: NodeSpec, roots: Roots, *, first: bool) -> None:
 def input_facts(given: InputSpec, roots: Roots) -> str:
     """Whether an input is required, else its default; its bounds or choices; its help."""
     from nodegraph.errors import listing
+    from nodegraph.jobs.catalogue import choices_of
 
     optional = "optional" if given.default is None else f"default {literal(given.default)}"
     facts = ["required" if given.required else optional]
@@ -122,15 +123,6 @@ def literal(value: object) -> str:
 def bound(value: float) -> str:
     """A bound in full: seeds go up to 18446744073709551615."""
     return str(int(value)) if value == int(value) else repr(value)
-
-
-def choices_of(given: InputSpec, roots: Roots) -> Sequence[object]:
-    """The choices of an input; those that are files, as they are found now."""
-    from nodegraph.node import Choices
-
-    if isinstance(given.choices, Choices):
-        return given.choices.list(roots)
-    return given.choices or ()
 
 
 def show_table(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
@@ -176,35 +168,9 @@ def show_json(specs: Sequence[NodeSpec], roots: Roots) -> None:
     import json
 
     from nodegraph.cli.terminal import say
+    from nodegraph.jobs.catalogue import node_data
 
-    say(json.dumps({"nodes": [spec_json(spec, roots) for spec in specs]}, indent=2))
-
-
-def spec_json(spec: NodeSpec, roots: Roots) -> Mapping[str, object]:
-    """A node type as JSON data."""
-    return {
-        "name": spec.name,
-        "display_name": spec.display_name,
-        "category": spec.category,
-        "pack": spec.pack,
-        "version": spec.version,
-        "description": spec.description,
-        "output_node": spec.output_node,
-        "inputs": [input_json(given, roots) for given in spec.inputs],
-        "outputs": [{"name": out.name, "type": str(out.type), "help": out.help} for out in spec.outputs],
-    }
-
-
-def input_json(given: InputSpec, roots: Roots) -> Mapping[str, object]:
-    """An input as JSON data; absent facts are left out."""
-    data: dict[str, object] = {"name": given.name, "type": str(given.type), "required": given.required}
-    if not given.required:
-        data["default"] = given.default
-    if given.range is not None:
-        data |= {"min": given.range.min, "max": given.range.max}
-    if given.choices is not None:
-        data["choices"] = list(choices_of(given, roots))
-    return data | ({"help": given.help} if given.help else {})
+    say(json.dumps({"nodes": [node_data(spec, roots) for spec in specs]}, indent=2))
 
 
 def tell_unknown(names: Sequence[str], registry: Registry) -> None:

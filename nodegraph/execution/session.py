@@ -112,18 +112,20 @@ class Session:
         want: Collection[str] | None = None,
         on_event: Listener | None = None,
         token: CancelToken | None = None,
+        editor: str | None = None,
     ) -> RunResult:
-        """Check and run a workflow. See `run`."""
+        """Check and run a workflow. See `run`. editor: the file of ComfyUI's editor that pictures are to carry."""
         graph, todo, wanted = self._plan(workflow, params, only, want)
         roots, run = self.settings.roots(graph.workflow), new_run_id()
         tells = any(graph.nodes[i].spec.context_name is not None for i in todo.order)
+        origin = provenance_of(graph, roots, run) if tells else Provenance()
         context = Context(
             roots=roots,
             device=self.settings.device,
             dtype=self.settings.dtype,
             vae_dtype=self.settings.vae_dtype,
             pool=self.pool,
-            provenance=provenance_of(graph, roots, run) if tells else Provenance(),
+            provenance=replace(origin, editor=editor),
             digest_file=self.files.digest,
             previews=self.settings.previews,
         )

@@ -157,7 +157,7 @@ def _hidden(kind: str, context: Context) -> object:
     if kind == "DYNPROMPT":
         return DynamicPrompt(context.graph, _prompt(context))
     if kind == "EXTRA_PNGINFO":
-        workflow = _parsed(context.provenance.workflow)
+        workflow = _parsed(context.provenance.editor or context.provenance.workflow)
         return {} if workflow is None else {"workflow": workflow}
     return None
 

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegraph.cli.nodes import input_facts, input_json
+from nodegraph.cli.nodes import input_facts
 from nodegraph.context import Context, Roots
 from nodegraph.graph.literals import ChoiceLists, check_literal
+from nodegraph.jobs.catalogue import input_data
 from nodegraph.packs.copies import copied
 from nodegraph.packs.declared import Taken
 from nodegraph.packs.inputs import input_of, outputs_of
@@ -37,7 +38,7 @@ def test_any_entry_of_input_types_is_an_input(written: object, required: bool, o
     taken = Taken({"x": own})
     spec = input_of("x", written, required=required, taken=taken, again=lambda: written, looked_up=False)
     assert input_facts(spec, Roots())
-    assert json.dumps(input_json(spec, Roots()))
+    assert json.dumps(input_data(spec, Roots()))
     check_literal(spec, value, ChoiceLists(Roots()))
 
 

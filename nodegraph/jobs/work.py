@@ -1,0 +1,198 @@
+"""One job inside a worker: from a request to messages about what happens, and its result."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from nodegraph.context import CancelToken
+from nodegraph.errors import Problem, ProblemError
+from nodegraph.execution import events
+from nodegraph.execution.provenance import api_prompt
+from nodegraph.execution.session import Session
+from nodegraph.graph.model import Graph
+from nodegraph.jobs.examine import Reader, examine
+from nodegraph.jobs.model import Request, Result
+from nodegraph.sockets.values import Saved
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+PREVIEW_SIDE: Final = 512
+PREVIEW_QUALITY: Final = 85
+PREVIEW_SECONDS: Final = 0.1  # between two previews of a job
+DEPTH: Final = 20  # how deep data that nodes show may be nested
+
+
+class Outbox(Protocol):
+    """Where messages about a job go."""
+
+    def event(self, kind: str, data: Mapping[str, object], *, now: bool = False) -> None:
+        """Tell what happened, soon or at once."""
+        ...
+
+    def preview(self, data: Mapping[str, object], image: bytes) -> None:
+        """Show a picture."""
+        ...
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is known of a job's nodes so far, and what listeners are told of it."""
+
+    outbox: Outbox
+    light: Callable[[str], bool]
+    nodes: dict[str, dict[str, object]] = field(default_factory=dict[str, dict[str, object]])
+    outputs: dict[str, object] = field(default_factory=dict[str, object])
+    status: str = "failed"
+    previewed: float = 0.0
+
+    def __call__(self, event: events.Event) -> None:
+        """Note one event, and pass it on."""
+        match event:
+            case events.Preview():
+                self._preview(event.node, event.image)
+            case events.Expanded():
+                for node, type_, display in event.added:
+                    self.nodes[node] = {"type": type_, "display": display, "parent": event.node, "state": "waiting"}
+                self._tell(event)
+            case events.RunFinished():
+                self.status = event.status
+            case _:
+                self._tell(event)
+
+    def _tell(self, event: events.Event) -> None:
+        data = event.to_json()
+        kind = cast(str, data.pop("event"))
+        node = cast(str, data.get("node", ""))
+        match event:
+            case events.Finished() | events.Cached():
+                seconds = {"seconds": round(event.seconds, 6)} if isinstance(event, events.Finished) else {}
+                self._note(node, event.type, kind, **seconds)
+                if event.saved is not None:
+                    made = saved_data(event.saved)
+                    data |= made
+                    self.outputs[node] = {"files": [], "shown": {}, **made}
+            case events.Started() | events.Failed() | events.Skipped():
+                self._note(node, event.type, kind)
+            case _:
+                pass
+        self.outbox.event(kind, data, now=isinstance(event, events.Started) and not self.light(event.type))
+
+    def _note(self, node: str, type_: str, state: str, **facts: object) -> None:
+        known = self.nodes.get(node)
+        if known is None:
+            known = self.nodes[node] = {"type": type_, "display": node, "parent": None}
+        known["state"] = state
+        known.update(facts)
+
+    def _preview(self, node: str, image: PIL.Image.Image) -> None:
+        now = time.monotonic()
+        if now - self.previewed < PREVIEW_SECONDS:
+            return
+        self.previewed = now
+        known = self.nodes.get(node, {})
+        encoded, width, height = jpeg_of(image)
+        place = {"node": node, "display": known.get("display", node), "parent": known.get("parent")}
+        self.outbox.preview({**place, "width": width, "height": height}, encoded)
+
+
+async def run_job(
+    request: Request, session: Session, reader: Reader, outbox: Outbox, token: CancelToken
+) -> tuple[str, Result]:
+    """Do what a request asks for: how it ended, and its result. A job that cannot run has failed."""
+    began = time.perf_counter()
+    settings = session.settings
+    if request.cache is not None:
+        settings = replace(settings, cache=request.cache)
+    examined = examine(request, reader, settings)
+    problems = tuple(problem.to_json() for problem in examined.problems)
+    graph = examined.graph
+    if graph is None:
+        return "failed", Result(problems=problems, seconds=time.perf_counter() - began)
+    specs = session.registry.specs
+    notes = Notes(outbox, lambda type_: type_ in specs and specs[type_].light)
+    before, session.settings = session.settings, settings
+    try:
+        result = await session.run_async(
+            graph, only=request.only, want=(), on_event=notes, token=token, editor=editor_file(request)
+        )
+    except ProblemError as error:
+        told = (*problems, *(problem.to_json() for problem in error.problems))
+        return "failed", Result(problems=told, seconds=time.perf_counter() - began, prompt=prompt_of(graph))
+    finally:
+        session.settings = before
+    return result.status, Result(
+        outputs=notes.outputs,
+        problems=(*problems, *(problem.to_json() for problem in result.problems)),
+        executed=result.executed,
+        cached=result.cached,
+        skipped=result.skipped,
+        seconds=time.perf_counter() - began,
+        nodes=notes.nodes,
+        prompt=prompt_of(graph),
+    )
+
+
+def broken_run(error: BaseException) -> Result:
+    """The result of a run that ended by a mistake of nodegraph's own, or of a pack's."""
+    message = f"the run ended by itself: {type(error).__name__}: {error}"
+    return Result(problems=(Problem("node_failed", message).to_json(),))
+
+
+def prompt_of(graph: Graph) -> dict[str, object]:
+    """The graph in API format."""
+    return cast("dict[str, object]", plain(api_prompt(graph)))
+
+
+def editor_file(request: Request) -> str | None:
+    """The file of ComfyUI's editor that a client sent along, as JSON."""
+    info = request.extra.get("extra_pnginfo")
+    workflow = cast("Mapping[str, object]", info).get("workflow") if isinstance(info, Mapping) else None
+    return json.dumps(workflow, ensure_ascii=False) if isinstance(workflow, Mapping) else None
+
+
+def saved_data(saved: Saved) -> dict[str, object]:
+    """What a node has saved and shows, as JSON data."""
+    files = [
+        {
+            "filename": file.filename,
+            "subfolder": file.subfolder,
+            "type": file.type,
+            "digest": file.digest,
+            "width": file.width,
+            "height": file.height,
+            "path": file.path,
+        }
+        for file in saved.files
+    ]
+    return {**({"files": files} if files else {}), **({"shown": plain(dict(saved.shown))} if saved.shown else {})}
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """A value as JSON has it; what JSON has no words for, as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # not infinite, and a number
+    if depth < DEPTH and isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return {str(key): plain(each, depth + 1) for key, each in mapping.items()}
+    if depth < DEPTH and isinstance(value, list | tuple):
+        return [plain(each, depth + 1) for each in cast("list[Any]", value)]
+    return str(value)
+
+
+def jpeg_of(image: PIL.Image.Image) -> tuple[bytes, int, int]:
+    """A picture as a JPEG of at most 512 pixels, and its size."""
+    small = image.convert("RGB") if image.mode != "RGB" else image
+    if max(small.size) > PREVIEW_SIDE:
+        small = small.copy() if small is image else small
+        small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    encoded = io.BytesIO()
+    small.save(encoded, "JPEG", quality=PREVIEW_QUALITY)
+    return encoded.getvalue(), small.width, small.height

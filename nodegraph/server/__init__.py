@@ -1,0 +1,1 @@
+"""The HTTP server: the native API, ComfyUI's protocol, and what keeps strangers out. It imports no torch."""

@@ -1,0 +1,117 @@
+"""Jobs and their results in the shapes of `/queue`, `/history` and the `executed` event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, cast
+
+from nodegraph.jobs.model import Job, Json, Result
+
+PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+
+
+def queue_item(job: Job) -> list[object]:
+    """`[number, id, prompt, extra_data, outputs]`."""
+    return [job.number, job.id, prompt_of(job), dict(job.request.extra), list(job.request.only)]
+
+
+def prompt_of(job: Job) -> Json:
+    """The job's workflow in API format; empty if that is not known (of a YAML file that has not run yet)."""
+    if job.result is not None and job.result.prompt is not None and not _is_api(job.request.text):
+        return job.result.prompt
+    if not _is_api(job.request.text):
+        return {}
+    try:
+        prompt = json.loads(job.request.text)
+    except (ValueError, RecursionError):
+        return {}
+    return cast(Json, prompt) if isinstance(prompt, dict) and "nodes" not in prompt else {}
+
+
+def _is_api(text: str) -> bool:
+    return text.startswith("{")
+
+
+def history_entry(job: Job) -> dict[str, object]:
+    """What `/history` says of a job that has ended."""
+    result = job.result or Result()
+    nodes = cast("Mapping[str, Json]", result.nodes)
+    outputs: dict[str, object] = {}
+    meta: dict[str, object] = {}
+    for node, output in result.outputs.items():
+        shown = output_of(cast(Json, output))
+        if shown:
+            facts = nodes.get(node, {})
+            outputs[node] = shown
+            meta[node] = {
+                "node_id": node,
+                "display_node": facts.get("display") or node,
+                "parent_node": facts.get("parent"),
+                "real_node_id": node,
+            }
+    return {"prompt": queue_item(job), "outputs": outputs, "status": status_of(job, result), "meta": meta}
+
+
+def output_of(output: Json) -> dict[str, object]:
+    """What an output node wrote and showed: files below the names that clients look for them at, and the rest."""
+    found: dict[str, object] = {}
+    for file in cast("Sequence[Json]", output.get("files") or ()):
+        name = str(file.get("filename", ""))
+        key = "images" if name.lower().endswith(PICTURES) else "latents" if name.endswith(".latent") else "files"
+        entry = {"filename": name, "subfolder": file.get("subfolder", ""), "type": file.get("type", "output")}
+        cast("list[object]", found.setdefault(key, [])).append(entry)
+    shown = output.get("shown")
+    for key, value in (cast(Json, shown) if isinstance(shown, Mapping) else {}).items():
+        if key not in found:  # clients iterate over every value
+            found[key] = list(cast("Iterable[object]", value)) if isinstance(value, list | tuple) else [value]
+    return found
+
+
+def status_of(job: Job, result: Result) -> dict[str, object]:
+    """How a job ended, with the events that tell it."""
+    started = {"prompt_id": job.id, "timestamp": milliseconds(job.started or job.created)}
+    messages: list[list[object]] = [["execution_start", started]]
+    ended = milliseconds(job.finished or job.created)
+    messages.append(["execution_cached", {"nodes": list(result.cached), "prompt_id": job.id, "timestamp": ended}])
+    if job.state == "done":
+        messages.append(["execution_success", {"prompt_id": job.id, "timestamp": ended}])
+    elif job.state == "cancelled":
+        messages.append(["execution_interrupted", interrupted(job.id, result.executed, None, ended)])
+    else:
+        failure = next((each for each in result.problems if each.get("severity") != "warning"), {})
+        node = str(failure.get("node") or "")
+        facts = cast("Mapping[str, Json]", result.nodes).get(node, {})
+        text = str(failure.get("message") or result.error or "the job did not end")
+        error = failed(job.id, node or None, facts.get("type"), text, str(failure.get("code") or job.state))
+        messages.append(["execution_error", error | {"executed": list(result.executed), "timestamp": ended}])
+    done = job.state == "done"
+    return {"status_str": "success" if done else "error", "completed": done, "messages": messages}
+
+
+def failed(job: str, node: str | None, type_: object, message: str, kind: str, traceback: str = "") -> dict[str, object]:
+    """The data of `execution_error`. Inputs are told nowhere: they may be large, and are in the prompt."""
+    return {
+        "prompt_id": job,
+        "node_id": node,
+        "node_type": type_,
+        "executed": [],
+        "exception_message": message,
+        "exception_type": kind,
+        "traceback": traceback.splitlines(keepends=True),
+        "current_inputs": {},
+        "current_outputs": [],
+    }
+
+
+def interrupted(job: str, executed: Sequence[str], node: tuple[str, object] | None, at: int) -> dict[str, object]:
+    """The data of `execution_interrupted`; `node` is the one that ran, with its type."""
+    data: dict[str, object] = {"prompt_id": job, "node_id": None, "node_type": None}
+    if node is not None:
+        data |= {"node_id": node[0], "node_type": node[1]}
+    return data | {"executed": list(executed), "timestamp": at}
+
+
+def milliseconds(seconds: float) -> int:
+    """Times as the protocol has them."""
+    return int(seconds * 1000)
