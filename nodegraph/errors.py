@@ -104,6 +104,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "jobs_unusable": (704, "Jobs that cannot be read"),
     "already_served": (705, "Another server uses the folder"),
     "not_ready": (706, "Something that is still starting"),
+    "cannot_listen": (507, "An address that cannot be listened on"),
 }
 
 

@@ -21,6 +21,7 @@ from nodegraph.cli import (
     nodes,
     run,
     schema,
+    serve,
     sweep,
     verify,
     version,
@@ -32,6 +33,7 @@ from nodegraph.version import VERSION
 
 COMMANDS: Final = (
     run.COMMAND,
+    serve.COMMAND,
     explain.COMMAND,
     sweep.COMMAND,
     check.COMMAND,

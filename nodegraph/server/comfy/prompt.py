@@ -73,7 +73,7 @@ def prompt_of(body: JsonObject) -> JsonObject:
     """The prompt in a body. Raises Refused."""
     prompt = body.get("prompt")
     if prompt is None:
-        raise Refused("no_prompt", "the body has no 'prompt'", "send {\"prompt\": {id: {class_type, inputs}}}")
+        raise Refused("no_prompt", "the body has no 'prompt'", 'send {"prompt": {id: {class_type, inputs}}}')
     if not isinstance(prompt, dict):
         raise Refused("invalid_prompt", "'prompt' must be an object with the nodes by their ids")
     nodes = cast(JsonObject, prompt)

@@ -89,7 +89,9 @@ def status_of(job: Job, result: Result) -> dict[str, object]:
     return {"status_str": "success" if done else "error", "completed": done, "messages": messages}
 
 
-def failed(job: str, node: str | None, type_: object, message: str, kind: str, traceback: str = "") -> dict[str, object]:
+def failed(
+    job: str, node: str | None, type_: object, message: str, kind: str, traceback: str = ""
+) -> dict[str, object]:
     """The data of `execution_error`. Inputs are told nowhere: they may be large, and are in the prompt."""
     return {
         "prompt_id": job,
