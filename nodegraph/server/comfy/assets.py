@@ -48,7 +48,9 @@ async def send_asset(
     """Send a file of a web app. Raises ProblemError."""
     file = await asyncio.to_thread(open_file, root, name)
     with file.stream:
-        headers = {hdrs.ETAG: file.etag, hdrs.CONTENT_TYPE: TYPES.get(Path(name).suffix.lower(), BINARY)} | {**(more or {})}
+        headers = {hdrs.ETAG: file.etag, hdrs.CONTENT_TYPE: TYPES.get(Path(name).suffix.lower(), BINARY)} | {
+            **(more or {})
+        }
         if matches(request.headers.get(hdrs.IF_NONE_MATCH), file.etag):
             return web.Response(status=304, headers={hdrs.ETAG: file.etag})
         response = web.StreamResponse(headers=headers)

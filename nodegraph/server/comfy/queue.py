@@ -13,7 +13,10 @@ async def get_queue(request: web.Request) -> web.Response:
     """All prompts that run or wait, in the order in which they will run."""
     service = request.app[SERVICE]
     running, pending = service.jobs(("running",)), service.jobs(("queued",))
-    shown = {"queue_running": [queue_item(job) for job in running], "queue_pending": [queue_item(job) for job in pending]}
+    shown = {
+        "queue_running": [queue_item(job) for job in running],
+        "queue_pending": [queue_item(job) for job in pending],
+    }
     return web.json_response(shown)
 
 
