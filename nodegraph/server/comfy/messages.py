@@ -12,13 +12,15 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from nodegraph.jobs.model import Json, JobEvent
+from nodegraph.jobs.model import JobEvent, Json
 from nodegraph.server.comfy.shapes import failed, interrupted, milliseconds, output_of
 
 Data = dict[str, object]
 
 #: How many nodes one message tells the state of; some clients take no more than a mebibyte at once.
 MOST_NODES: Final = 500
+#: Messages before which states of nodes may be told that came after them.
+PASSED: Final = ("executing", "progress", "executed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,27 +176,26 @@ class Run:
 
 
 def joined(messages: Sequence[Message]) -> Iterator[Message]:
-    """The same with fewer messages: states of nodes that lie in between go, and of what comes more than once in a row
-    of them only the newest is told. What else there is stays, in order."""
-    gathered: dict[str, Data] = {}
+    """The same in fewer messages: of states of nodes that follow each other, with nothing but news of other nodes in
+    between, only the newest of each node is told. What else there is stays, in order."""
+    states: dict[str, Data] = {}
     rest: list[Message] = []
     job: object = None
     for message in messages:
-        if message.nodes is not None and job in (None, message.data["prompt_id"]) and len(gathered) < MOST_NODES:
-            job = message.data["prompt_id"]
-            gathered.update(message.nodes)
-            continue
-        if message.nodes is not None:
-            yield from _told(job, gathered, rest)
-            job, gathered, rest = message.data["prompt_id"], dict(message.nodes), []
-            continue
-        rest.append(message)
-    yield from _told(job, gathered, rest)
+        fits = message.data.get("prompt_id") == job and len(states) < MOST_NODES
+        if not (fits and (message.nodes is not None or message.type in PASSED)):
+            yield from _told(job, states, rest)
+            job, states, rest = message.data.get("prompt_id"), {}, []
+        if message.nodes is None:
+            rest.append(message)
+        else:
+            states.update(message.nodes)
+    yield from _told(job, states, rest)
 
 
-def _told(job: object, gathered: Mapping[str, Data], rest: Sequence[Message]) -> Iterator[Message]:
-    if gathered:
-        yield Message("progress_state", {"prompt_id": job, "nodes": dict(gathered)})
+def _told(job: object, states: Mapping[str, Data], rest: Sequence[Message]) -> Iterator[Message]:
+    if states:
+        yield Message("progress_state", {"prompt_id": job, "nodes": dict(states)})
     yield from rest
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -15,6 +15,7 @@ from nodegraph.jobs.model import OPEN, CheckReport, JobService, Request
 from nodegraph.server.comfy.bodies import JsonObject, json_body, text_of, texts_of
 from nodegraph.server.comfy.hub import HUB
 from nodegraph.server.comfy.prompt_errors import NodeErrors, judge, output_nodes, pruned
+from nodegraph.server.comfy.shapes import number_of
 from nodegraph.server.errors import STATUS, bad_request
 from nodegraph.server.keys import SERVICE
 
@@ -66,7 +67,7 @@ async def post_prompt(request: web.Request) -> web.Response:
         status = STATUS.get(first.code, 400)
         return web.json_response(refusal.body, status=status if status in (413, 503) else 400)
     request.app[HUB].queued(job.id, asked.client)
-    return web.json_response({"prompt_id": job.id, "number": job.number, "node_errors": accepted.errors})
+    return web.json_response({"prompt_id": job.id, "number": number_of(job), "node_errors": accepted.errors})
 
 
 def prompt_of(body: JsonObject) -> JsonObject:

@@ -13,7 +13,12 @@ PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".t
 
 def queue_item(job: Job) -> list[object]:
     """`[number, id, prompt, extra_data, outputs]`."""
-    return [job.number, job.id, prompt_of(job), dict(job.request.extra), list(job.request.only)]
+    return [number_of(job), job.id, prompt_of(job), dict(job.request.extra), list(job.request.only)]
+
+
+def number_of(job: Job) -> float:
+    """A job's place in the queue, whole if it is."""
+    return int(job.number) if job.number == int(job.number) else job.number
 
 
 def prompt_of(job: Job) -> Json:
@@ -70,10 +75,11 @@ def output_of(output: Json) -> dict[str, object]:
 
 def status_of(job: Job, result: Result) -> dict[str, object]:
     """How a job ended, with the events that tell it."""
-    started = {"prompt_id": job.id, "timestamp": milliseconds(job.started or job.created)}
-    messages: list[list[object]] = [["execution_start", started]]
-    ended = milliseconds(job.finished or job.created)
-    messages.append(["execution_cached", {"nodes": list(result.cached), "prompt_id": job.id, "timestamp": ended}])
+    began, ended = milliseconds(job.started or job.created), milliseconds(job.finished or job.created)
+    messages: list[list[object]] = [
+        ["execution_start", {"prompt_id": job.id, "timestamp": began}],
+        ["execution_cached", {"nodes": list(result.cached), "prompt_id": job.id, "timestamp": began}],
+    ]
     if job.state == "done":
         messages.append(["execution_success", {"prompt_id": job.id, "timestamp": ended}])
     elif job.state == "cancelled":

@@ -116,6 +116,8 @@ class Listener:
             yield from self._count(event)
         if not self.client or event.client != self.client or not event.job:
             return
+        if event.kind == "job_queued":  # before its start is told
+            yield from self._count()
         run = self.runs.setdefault(event.job, Run(event.job))
         yield from run.take(event)
         if event.kind in ("job_finished", "job_removed"):

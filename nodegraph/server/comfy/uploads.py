@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 from aiohttp import BodyPartReader, MultipartReader, web
 
 from nodegraph.errors import Problem, ProblemError
-from nodegraph.server.bodies import media_type, refuse_kind, too_large
+from nodegraph.server.bodies import media_type, too_large, wrong_kind
 from nodegraph.server.comfy.bodies import is_yes
 from nodegraph.server.errors import bad_request
 from nodegraph.server.files import is_good_name, open_file, resolve, root_of
@@ -67,7 +67,7 @@ async def upload_mask(request: web.Request) -> web.Response:
 async def _upload(request: web.Request, work: Callable[[Form, Path, int], str]) -> web.Response:
     settings = request.app[SETTINGS]
     if not media_type(request).startswith("multipart/"):
-        refuse_kind(media_type(request), "multipart/form-data")
+        raise wrong_kind(media_type(request), "multipart/form-data")
     aside = settings.input / f".upload-{secrets.token_hex(8)}"
     await asyncio.to_thread(settings.input.mkdir, parents=True, exist_ok=True)
     try:
