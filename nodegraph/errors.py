@@ -82,6 +82,8 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "cache_unusable": (504, "Kept results that cannot be used"),
     "lock_unusable": (505, "A lock that is missing or damaged"),
     "lock_differs": (506, "Something is not as it was locked"),
+    "cannot_listen": (507, "An address that cannot be listened on"),
+    "no_server": (508, "A server that does not answer"),
     # 6xx: requests to the server
     "not_found": (601, "Something that is not there"),
     "bad_request": (602, "A request that cannot be understood"),
@@ -104,7 +106,6 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "jobs_unusable": (704, "Jobs that cannot be read"),
     "already_served": (705, "Another server uses the folder"),
     "not_ready": (706, "Something that is still starting"),
-    "cannot_listen": (507, "An address that cannot be listened on"),
 }
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nodegraph.cli.command import Command, add_cache, add_folders, add_verbose, positive_number
-from nodegraph.cli.exit_codes import FINE, INTERRUPTED
+from nodegraph.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
+    from aiohttp.web import Application, AppRunner
+
     from nodegraph.execution.settings import Settings
     from nodegraph.jobs.settings import JobSettings
     from nodegraph.server.settings import ServerSettings
@@ -160,13 +162,12 @@ async def serve(jobs: JobSettings, server: ServerSettings, arguments: argparse.N
         await service.stop(float(arguments.grace))
 
 
-async def listen(runner: object, server: ServerSettings) -> int:
+async def listen(runner: AppRunner, server: ServerSettings) -> int:
     """Listen on the address, and say on which port. Raises ProblemError."""
     from aiohttp import web
 
     from nodegraph.errors import Problem, ProblemError
 
-    assert isinstance(runner, web.AppRunner)
     site = web.TCPSite(runner, server.host, server.port)
     try:
         await site.start()
@@ -178,7 +179,7 @@ async def listen(runner: object, server: ServerSettings) -> int:
     return int(runner.addresses[0][1])
 
 
-def announce(arguments: argparse.Namespace, server: ServerSettings, port: int, app: object) -> None:
+def announce(arguments: argparse.Namespace, server: ServerSettings, port: int, app: Application) -> None:
     """Say where the server is, with a link that lets one browser in if there is a token."""
     import json
 
