@@ -16,12 +16,13 @@ COLUMNS: Final = (
 )
 PACKED_FROM: Final = 512  # bytes from which a result is worth compressing
 PACKED: Final = b"z"
+LISTS: Final = frozenset(("problems", "executed", "cached", "skipped"))
 PLAIN: Final = b"j"
 
 
 def dump(data: object) -> str:
-    """JSON without spaces."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+    """JSON without spaces, and of ASCII, so that half a surrogate pair does no harm."""
+    return json.dumps(data, separators=(",", ":"), default=str)
 
 
 def request_data(request: Request) -> dict[str, object]:
@@ -49,7 +50,7 @@ def result_data(result: Result) -> dict[str, object]:
 def result_of(data: dict[str, Any]) -> Result:
     """The result that `result_data` gave; what a later version added is left out."""
     known = {each.name for each in fields(Result)}
-    return Result(**{name: value for name, value in data.items() if name in known})
+    return Result(**{name: tuple(value) if name in LISTS else value for name, value in data.items() if name in known})
 
 
 def pack(data: object) -> bytes:
@@ -68,7 +69,7 @@ def job_of(row: Sequence[object]) -> Job:
     id_, state, text, request, number, created, attempts, started, finished, result, device, priority, most = cast(
         "tuple[Any, ...]", row
     )
-    data = json.loads(request) if request else {}
+    data: dict[str, Any] = json.loads(request)
     data |= {"priority": priority, "max_attempts": most}
     return Job(
         id=id_,

@@ -110,6 +110,8 @@ class JobStore:
             except sqlite3.IntegrityError:
                 message = f"there is a job {shorten(id_)} already"
                 raise ProblemError(Problem("job_exists", message, got=id_, hint="choose another id")) from None
+            except UnicodeEncodeError:
+                raise ProblemError(Problem("bad_encoding", "the request holds half a surrogate pair")) from None
             self.set_meta("number", count)
         return Job(id_, "queued", request, number, now)
 
