@@ -78,13 +78,14 @@ class Run:
         yield from ()
 
     def _told_cached(self, at: float) -> Iterator[Message]:
-        told = {"nodes": self.cached or [], "prompt_id": self.job, "timestamp": milliseconds(at)}
+        told: Data = {"nodes": self.cached or [], "prompt_id": self.job, "timestamp": milliseconds(at)}
         held, self.held, self.cached = self.held, [], None
         yield Message("execution_cached", told)
         yield from held
 
     def node_cached(self, event: JobEvent) -> Iterator[Message]:
         node = str(event.data["node"])
+        self.executed.append(node)
         if self.cached is not None:
             self.cached.append(node)
             self.held += self._shown(node, event.data)
@@ -100,9 +101,10 @@ class Run:
     def node_progressed(self, event: JobEvent) -> Iterator[Message]:
         node = str(event.data["node"])
         value, total = _plain(event.data.get("value")), _plain(event.data.get("total"))
-        type_ = self.running[node][0] if node in self.running else ""
-        self.running[node] = (type_, value, total)
-        yield self._state(node, "running", value, total)
+        before = self.running.get(node, ("", None, None))
+        self.running[node] = (before[0], value, total)
+        if self.running[node] != before:
+            yield self._state(node, "running", value, total)
         yield Message("progress", {"value": value, "max": total, "prompt_id": self.job, "node": node})
 
     def node_finished(self, event: JobEvent) -> Iterator[Message]:
@@ -154,8 +156,9 @@ class Run:
     def _shown(self, node: str, data: Json) -> Iterator[Message]:
         output = output_of(data)
         if output:
-            shown = {"node": node, "display_node": self.display.get(node, node), "output": output}
-            yield Message("executed", shown | {"prompt_id": self.job})
+            shown: Data = {"node": node, "display_node": self.display.get(node, node), "output": output}
+            shown["prompt_id"] = self.job
+            yield Message("executed", shown)
 
     def _executing(self, node: str) -> Message:
         shown = self.display.get(node, node)
@@ -182,14 +185,16 @@ def joined(messages: Sequence[Message]) -> Iterator[Message]:
     rest: list[Message] = []
     job: object = None
     for message in messages:
-        fits = message.data.get("prompt_id") == job and len(states) < MOST_NODES
-        if not (fits and (message.nodes is not None or message.type in PASSED)):
+        passed = message.nodes is not None or message.type in PASSED
+        if not passed or message.data.get("prompt_id") != job or len(states) >= MOST_NODES:
             yield from _told(job, states, rest)
             job, states, rest = message.data.get("prompt_id"), {}, []
-        if message.nodes is None:
+        if message.nodes is not None:
+            states.update(message.nodes)
+        elif passed:
             rest.append(message)
         else:
-            states.update(message.nodes)
+            yield message
     yield from _told(job, states, rest)
 
 

@@ -83,8 +83,8 @@ async def get_files(request: web.Request) -> web.Response:
         for i, folder in enumerate(roots.model_folders(kind)):
             for name in roots.list_files((folder,), MODEL_SUFFIXES):
                 status = (folder / name).stat()
-                times = {"modified": status.st_mtime, "created": status.st_ctime, "size": status.st_size}
-                found.append({"name": name, "pathIndex": i} | times)
+                facts: dict[str, object] = {"name": name, "pathIndex": i, "size": status.st_size}
+                found.append(facts | {"modified": status.st_mtime, "created": status.st_ctime})
         return found
 
     return web.json_response(await asyncio.to_thread(listed))

@@ -15,7 +15,7 @@ from nodegraph.jobs.model import OPEN, CheckReport, JobService, Request
 from nodegraph.server.comfy.bodies import JsonObject, json_body, text_of, texts_of
 from nodegraph.server.comfy.hub import HUB
 from nodegraph.server.comfy.prompt_errors import NodeErrors, judge, output_nodes, pruned
-from nodegraph.server.comfy.shapes import number_of
+from nodegraph.server.comfy.shapes import members, number_of
 from nodegraph.server.errors import STATUS, bad_request
 from nodegraph.server.keys import SERVICE
 
@@ -28,7 +28,9 @@ MAX_ID: Final = 200
 class Refused(Exception):
     """A prompt that cannot be queued, as the answer says it."""
 
-    def __init__(self, kind: str, message: str, details: str = "", nodes: NodeErrors | None = None, **info: object):
+    def __init__(
+        self, kind: str, message: str, details: str = "", nodes: NodeErrors | None = None, **info: object
+    ) -> None:
         super().__init__(message)
         self.body: dict[str, object] = {
             "error": {"type": kind, "message": message, "details": details, "extra_info": info},
@@ -65,7 +67,7 @@ async def post_prompt(request: web.Request) -> web.Response:
         details = f"{first.place} {first.hint or ''}".strip()
         refusal = Refused(first.code, first.message, details, problems=[each.to_json() for each in error.problems])
         status = STATUS.get(first.code, 400)
-        return web.json_response(refusal.body, status=status if status in (413, 503) else 400)
+        return web.json_response(refusal.body, status=400 if status in (404, 409) else status)
     request.app[HUB].queued(job.id, asked.client)
     return web.json_response({"prompt_id": job.id, "number": number_of(job), "node_errors": accepted.errors})
 
@@ -81,7 +83,7 @@ def prompt_of(body: JsonObject) -> JsonObject:
     if not nodes:
         raise Refused("prompt_no_outputs", "the prompt has no nodes")
     for node, entry in nodes.items():
-        facts = cast(Json, entry) if isinstance(entry, dict) else {}
+        facts = members(entry)
         if not isinstance(facts.get("class_type"), str):
             raise Refused("invalid_prompt", f"the node {shorten(node)} has no 'class_type'", f"node {shorten(node)}")
         if not isinstance(facts.get("inputs", {}), dict):
@@ -140,7 +142,8 @@ async def accept(service: JobService, prompt: JsonObject, asked: Request, target
 
 async def _refuse_unknown(service: JobService, asked: Request, text: str, node: str, class_type: str) -> None:
     report = await service.check(replace(asked, text=text))
-    found = next((p for p in report.problems if p.get("code") == "unknown_node" and p.get("node") == node), {})
+    told = [each for each in report.problems if each.get("code") == "unknown_node" and each.get("node") == node]
+    found = members(told[0] if told else None)
     message = str(found.get("message") or f"unknown node type {shorten(class_type)}")
     details = f"node {shorten(node)}: {found['hint']}" if found.get("hint") else f"node {shorten(node)}"
     raise Refused("invalid_prompt", message, details, node_id=node, class_type=class_type)

@@ -76,8 +76,7 @@ def error_of(prompt: Prompt, node: str, problem: Json, facts: object) -> dict[st
         if kind == "return_type_mismatch":
             info |= {"received_type": problem.get("got"), "linked_node": value}
     message, hint = str(problem.get("message", "")), problem.get("hint")
-    about = f"{name}: " if isinstance(name, str) and name not in str(hint or "") else ""
-    details = f"{about}{hint}" if hint else str(name or "")
+    details = ": ".join(str(part) for part in (name, hint) if part)
     return {"type": kind, "message": message, "details": details, "extra_info": info}
 
 

@@ -11,6 +11,11 @@ from nodegraph.jobs.model import Job, Json, Result
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 
 
+def members(value: object) -> Json:
+    """A JSON object as it is; of anything else, one without members."""
+    return cast(Json, value) if isinstance(value, Mapping) else {}
+
+
 def queue_item(job: Job) -> list[object]:
     """`[number, id, prompt, extra_data, outputs]`."""
     return [number_of(job), job.id, prompt_of(job), dict(job.request.extra), list(job.request.only)]
@@ -41,13 +46,12 @@ def _is_api(text: str) -> bool:
 def history_entry(job: Job) -> dict[str, object]:
     """What `/history` says of a job that has ended."""
     result = job.result or Result()
-    nodes = cast("Mapping[str, Json]", result.nodes)
     outputs: dict[str, object] = {}
     meta: dict[str, object] = {}
     for node, output in result.outputs.items():
         shown = output_of(cast(Json, output))
         if shown:
-            facts = nodes.get(node, {})
+            facts = members(result.nodes.get(node))
             outputs[node] = shown
             meta[node] = {
                 "node_id": node,
@@ -66,8 +70,7 @@ def output_of(output: Json) -> dict[str, object]:
         key = "images" if name.lower().endswith(PICTURES) else "latents" if name.endswith(".latent") else "files"
         entry = {"filename": name, "subfolder": file.get("subfolder", ""), "type": file.get("type", "output")}
         cast("list[object]", found.setdefault(key, [])).append(entry)
-    shown = output.get("shown")
-    for key, value in (cast(Json, shown) if isinstance(shown, Mapping) else {}).items():
+    for key, value in members(output.get("shown")).items():
         if key not in found:  # clients iterate over every value
             found[key] = list(cast("Iterable[object]", value)) if isinstance(value, list | tuple) else [value]
     return found
@@ -80,19 +83,27 @@ def status_of(job: Job, result: Result) -> dict[str, object]:
         ["execution_start", {"prompt_id": job.id, "timestamp": began}],
         ["execution_cached", {"nodes": list(result.cached), "prompt_id": job.id, "timestamp": began}],
     ]
+    there = [*result.cached, *result.executed]
     if job.state == "done":
         messages.append(["execution_success", {"prompt_id": job.id, "timestamp": ended}])
     elif job.state == "cancelled":
-        messages.append(["execution_interrupted", interrupted(job.id, result.executed, None, ended)])
+        messages.append(["execution_interrupted", interrupted(job.id, there, _stopped(result), ended)])
     else:
-        failure = next((each for each in result.problems if each.get("severity") != "warning"), {})
+        errors = [each for each in result.problems if each.get("severity") != "warning"]
+        failure = members(errors[0] if errors else None)
         node = str(failure.get("node") or "")
-        facts = cast("Mapping[str, Json]", result.nodes).get(node, {})
+        facts = members(result.nodes.get(node))
         text = str(failure.get("message") or result.error or "the job did not end")
         error = failed(job.id, node or None, facts.get("type"), text, str(failure.get("code") or job.state))
-        messages.append(["execution_error", error | {"executed": list(result.executed), "timestamp": ended}])
+        messages.append(["execution_error", error | {"executed": there, "timestamp": ended}])
     done = job.state == "done"
     return {"status_str": "success" if done else "error", "completed": done, "messages": messages}
+
+
+def _stopped(result: Result) -> tuple[str, object] | None:
+    """The node that ran when the job was stopped, with its type."""
+    facts = ((node, members(of)) for node, of in result.nodes.items())
+    return next(((node, of.get("type")) for node, of in facts if of.get("state") == "started"), None)
 
 
 def failed(

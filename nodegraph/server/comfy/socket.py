@@ -163,7 +163,9 @@ class Listener:
             said = json.loads(text)
         except (ValueError, RecursionError):
             return
-        message = cast(Mapping[str, object], said) if isinstance(said, dict) else {}
+        if not isinstance(said, dict):
+            return
+        message = cast(Mapping[str, object], said)
         data = message.get("data")
         if message.get("type") != "feature_flags" or not isinstance(data, dict):
             return

@@ -204,7 +204,7 @@ def keep(aside: Path, root: Path, subfolder: str, name: str, overwrite: bool) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if overwrite:
-            os.replace(aside, folder / name)
+            aside.replace(folder / name)
             return name
         stem, suffix = Path(name).stem, Path(name).suffix
         for i in range(MAX_TRIES):

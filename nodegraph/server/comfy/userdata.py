@@ -106,7 +106,7 @@ def info_of(path: Path, base: Path) -> dict[str, object]:
     """What a list says of a file; times in milliseconds."""
     status = path.stat()
     name = path.relative_to(base).as_posix()
-    times = {"modified": int(status.st_mtime * 1000), "created": int(status.st_ctime * 1000)}
+    times: dict[str, object] = {"modified": int(status.st_mtime * 1000), "created": int(status.st_ctime * 1000)}
     return {"path": name, "size": status.st_size} | times
 
 

@@ -47,7 +47,7 @@ class Running:
 @contextmanager
 def serving(folder: Path, **changes: Any) -> Iterator[Running]:
     """A server whose files lie below `folder`."""
-    places = {"output": folder / "output", "input": folder / "input", "temp": folder / "temp"}
+    places: dict[str, Any] = {name: folder / name for name in ("output", "input", "temp")}
     for place in places.values():
         place.mkdir(parents=True, exist_ok=True)
     models = (folder / "models", models_folder())
