@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nodegraph.cli.command import Command, add_cache, add_folders, add_verbose, positive_number
-from nodegraph.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
-    from aiohttp.web import Application, AppRunner
-
     from nodegraph.execution.settings import Settings
     from nodegraph.jobs.settings import JobSettings
     from nodegraph.server.settings import ServerSettings
 
 TOKEN: Final = "NODEGRAPH_TOKEN"
-TERMINATED: Final = 143  # as shells have it for a program that ended by SIGTERM
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +33,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="another name that the server goes by, such as that of a proxy (repeatable)",
     )
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="the queue, its history and saved workflows (default: see below)"
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="the queue, its history and saved workflows (default: ~/.local/share/nodegraph)",
     )
     parser.add_argument(
         "--output-dir", type=Path, default=Path("output"), metavar="DIR", help="where pictures go (default: output)"
@@ -76,6 +72,7 @@ def port_number(text: str) -> int:
 
 def call(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    from nodegraph.cli.serving import prepare_logs, run_server
     from nodegraph.cli.setup import bad_device, settings_of
     from nodegraph.errors import ProblemError
 
@@ -86,10 +83,7 @@ def call(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     jobs, server = job_settings(arguments, settings, devices), server_settings(arguments, settings)
     prepare_logs(arguments)
-    try:
-        return asyncio.run(serve(jobs, server, arguments))
-    except KeyboardInterrupt:  # before the handlers of signals were there
-        return INTERRUPTED
+    return run_server(jobs, server, arguments)
 
 
 def data_dir(arguments: argparse.Namespace) -> Path:
@@ -132,99 +126,6 @@ def server_settings(arguments: argparse.Namespace, settings: Settings) -> Server
         allowed_hosts=tuple(arguments.allow_host),
         frontend=arguments.frontend,
     )
-
-
-async def serve(jobs: JobSettings, server: ServerSettings, arguments: argparse.Namespace) -> int:
-    """Start the service, listen, wait for a signal, and end in order. Raises ProblemError."""
-    from nodegraph.jobs.service import LocalJobService
-    from nodegraph.server.app import make_app, make_runner
-
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[int] = loop.create_future()
-
-    def stop(code: int) -> None:
-        if not stopped.done():
-            stopped.set_result(code)
-
-    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)):
-        loop.add_signal_handler(number, stop, code)
-    service = LocalJobService(jobs)
-    app = make_app(service, server)
-    runner = make_runner(app)
-    await service.start()
-    try:
-        await runner.setup()
-        port = await listen(runner, server)
-        announce(arguments, server, port, app)
-        return await stopped
-    finally:
-        await runner.cleanup()
-        await service.stop(float(arguments.grace))
-
-
-async def listen(runner: AppRunner, server: ServerSettings) -> int:
-    """Listen on the address, and say on which port. Raises ProblemError."""
-    from aiohttp import web
-
-    from nodegraph.errors import Problem, ProblemError
-
-    site = web.TCPSite(runner, server.host, server.port)
-    try:
-        await site.start()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        message = f"the server cannot listen on {server.host}, port {server.port}: {reason}"
-        hint = "another program may be there; choose another one with --port"
-        raise ProblemError(Problem("cannot_listen", message, got=str(server.port), hint=hint)) from None
-    return int(runner.addresses[0][1])
-
-
-def announce(arguments: argparse.Namespace, server: ServerSettings, port: int, app: Application) -> None:
-    """Say where the server is, with a link that lets one browser in if there is a token."""
-    import json
-
-    from nodegraph.cli.terminal import say
-    from nodegraph.server.login import login_path
-    from nodegraph.version import VERSION
-
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    address = f"http://{host}:{port}/"
-    path = login_path(app) if server.token is not None else None
-    link = address + path.lstrip("/") if path is not None else address
-    if arguments.log_format == "json":
-        say(json.dumps({"event": "listening", "version": VERSION, "url": address, "pid": os.getpid()}))
-    else:
-        say(f"nodegraph {VERSION} is at {address}", style="green")
-        if path is not None:
-            say(f"to log a browser in, once: {link}")
-    sys.stdout.flush()
-    if arguments.open:
-        import webbrowser
-
-        webbrowser.open(link)
-
-
-def prepare_logs(arguments: argparse.Namespace) -> None:
-    """Have what is logged go to standard error, as lines for people or as JSON."""
-    import json
-    import logging
-    import time
-
-    class AsJson(logging.Formatter):
-        """A line of JSON for each record."""
-
-        def format(self, record: logging.LogRecord) -> str:
-            at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z"
-            facts = {"at": at, "level": record.levelname.lower(), "from": record.name, "message": record.getMessage()}
-            return json.dumps(facts, ensure_ascii=False)
-
-    handler = logging.StreamHandler()
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
-    handler.setFormatter(AsJson() if arguments.log_format == "json" else plain)
-    logger = logging.getLogger("nodegraph")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO if arguments.verbose or arguments.log_format == "json" else logging.WARNING)
-    logger.propagate = False
 
 
 COMMAND = Command("serve", "listen for jobs, and do them one after another", add_options, call)
