@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from nodegraph.errors import Problem, ProblemError, shorten
+from nodegraph.errors import Place, Problem, ProblemError, shorten
 from nodegraph.jobs.model import FINAL, Job, JobEvent, Request, Result, State
 from nodegraph.jobs.placing import place_before
 from nodegraph.jobs.retention import Limits, trim_events, trim_history
@@ -27,7 +27,6 @@ from nodegraph.jobs.rows import COLUMNS, dump, job_of, pack, request_data, resul
 from nodegraph.jobs.schema import open_file
 
 QUEUE_ORDER: Final = "priority DESC, number, n"
-ENDED: Final = "state NOT IN ('queued', 'running')"
 RESERVED: Final = 10_000  # numbers of events set aside at a time, so that none is used twice after a crash
 
 
@@ -64,7 +63,8 @@ class JobStore:
         try:
             yield
         except BaseException:
-            self.execute("ROLLBACK")
+            if self.connection.in_transaction:  # a full disk may have ended it already
+                self.execute("ROLLBACK")
             raise
         else:
             self.execute("COMMIT")
@@ -92,7 +92,15 @@ class JobStore:
     # --- single jobs
 
     def submit(self, request: Request) -> Job:
-        """Queue a job. Raises ProblemError if the queue is full or the id is taken."""
+        """Queue a job. Raises ProblemError if the queue is full, the id is taken, or it cannot be written down."""
+        try:
+            return self._submit(request)
+        except sqlite3.Error as error:
+            message = f"the job cannot be written down: {error}"
+            hint = "see whether the disk is full"
+            raise ProblemError(Problem("cannot_write", message, Place(str(self.path)), hint=hint)) from None
+
+    def _submit(self, request: Request) -> Job:
         id_, now, row = request.id or str(uuid.uuid4()), time.time(), dump(request_data(request))
         size = len(request.text) + len(row)
         with self.changing(durable=True):
@@ -191,12 +199,10 @@ class JobStore:
     ) -> list[Job]:
         """Jobs of these states (none given: all): running ones, then the queue in order, then others by their end."""
         where, values = _where(states, user)
-        rank = "CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END"
-        order = (
-            f"{rank} DESC, finished DESC, priority, number DESC, n DESC"
-            if newest_first
-            else f"{rank}, finished, {QUEUE_ORDER}"
-        )
+        if set(states) == {"queued"}:  # by the index alone
+            order = "priority, number DESC, n DESC" if newest_first else QUEUE_ORDER
+        else:
+            order = _order(newest_first)
         rows = self.execute(
             f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
             (*values, -1 if limit is None else limit, max(0, offset)),
@@ -274,6 +280,13 @@ class JobStore:
         if self.ended_since_trim * 100 >= self.limits.history_length:
             self.ended_since_trim = 0
             trim_history(self.connection, self.limits)
+
+
+def _order(newest_first: bool) -> str:
+    rank = "CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END"
+    if newest_first:
+        return f"{rank} DESC, finished DESC, priority, number DESC, n DESC"
+    return f"{rank}, finished, {QUEUE_ORDER}"
 
 
 def _where(states: Collection[State], user: str | None) -> tuple[str, list[Any]]:
