@@ -40,8 +40,9 @@ async def serve(jobs: JobSettings, server: ServerSettings, arguments: argparse.N
     stopped: asyncio.Future[int] = loop.create_future()
 
     def stop(code: int) -> None:
-        if not stopped.done():
-            stopped.set_result(code)
+        if stopped.done():  # asked twice: at once. The queue is on disk, and workers end with the server
+            os._exit(code)
+        stopped.set_result(code)
 
     for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)):
         loop.add_signal_handler(number, stop, code)
