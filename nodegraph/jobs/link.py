@@ -28,14 +28,15 @@ WorkerState = Literal["starting", "ready", "busy", "stopping", "dead"]
 
 @dataclass(slots=True)
 class Link:
-    """One worker process, and the job that it is at. `why`: the reason for which the supervisor killed it. `at`: the
-    nodes that have begun and not ended. made: what nodes have saved or shown so far."""
+    """One worker process, and the job that it is at. `why`: the reason for which the supervisor killed it. begun: it
+    has got its job. at: the nodes that have begun and not ended. made: what nodes have saved or shown so far."""
 
     device: str
     owner: str
     process: asyncio.subprocess.Process
     state: WorkerState = "starting"
     job: Job | None = None
+    begun: bool = False
     at: dict[str, str] = field(default_factory=dict[str, str])
     made: dict[str, object] = field(default_factory=dict[str, object])
     heard: float = field(default_factory=time.monotonic)
@@ -70,7 +71,7 @@ class Link:
         """Have it do a job."""
         self.job, self.state, self.cancelled = job, "busy", None
         self.at.clear()
-        self.made = {}
+        self.begun, self.made = False, {}
         self.send({"say": "run", "job": job.id, "request": request_data(job.request)}, text_of(job.request))
 
     def cancel(self) -> None:

@@ -192,6 +192,8 @@ class Supervisor:
                 self._take_preview(link, data, frame.body)
             case "done":
                 self._finish(slot, link, frame)
+            case "begun":
+                link.begun = True
             case "beat":
                 link.weigh(data)
             case "reply":
@@ -257,6 +259,8 @@ class Supervisor:
             self._settle(outcome_of(job, link.owner, "cancelled", Result(link.made, error=reason)))
         elif self.stopping:
             self._settle(Outcome(job, link.owner, None, STOPPED, counts=False))
+        elif not link.begun:  # it was dead before, or died of something else
+            self._settle(Outcome(job, link.owner, None, {"reason": reason}, counts=False))
         elif job.attempts < job.request.max_attempts:
             self._settle(Outcome(job, link.owner, None, {"reason": reason, **_place(link)}))
         else:
