@@ -23,7 +23,7 @@ class Frame(NamedTuple):
 
 def frame(data: Mapping[str, object], body: bytes = b"") -> bytes:
     """A message as bytes."""
-    head = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
+    head = json.dumps(data, separators=(",", ":"), default=str).encode()
     return HEAD.pack(len(head), len(body)) + head + body
 
 
@@ -49,7 +49,7 @@ def read_frame_from(stream: BinaryIO) -> Frame | None:
 
 
 def _parse(data: bytes, size: int) -> Frame:
-    return Frame(json.loads(data[:size].decode("utf-8", "surrogatepass")), data[size:])
+    return Frame(json.loads(data[:size]), data[size:])
 
 
 class FrameWriter:

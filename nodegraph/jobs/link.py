@@ -117,11 +117,6 @@ class Link:
 
 async def start_worker(settings: JobSettings, device: str, owner: str) -> Link:
     """Start a worker process. Raises OSError."""
-    environment = dict(os.environ)
-    if settings.threads is not None:
-        environment |= dict.fromkeys(THREAD_VARIABLES, str(settings.threads))
-    # What `sys.path` was extended by, a child would not know otherwise.
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path and Path(path).is_dir())
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -130,11 +125,19 @@ async def start_worker(settings: JobSettings, device: str, owner: str) -> Link:
         stdout=asyncio.subprocess.PIPE,
         limit=BUFFER,
         start_new_session=True,  # Ctrl-C on a terminal is for the server, which then tells its workers
-        env=environment,
+        env=environment_of(settings),
     )
     link = Link(device, owner, process)
     link.send({"say": "settings", "device": device}, pickle.dumps(settings))
     return link
+
+
+def environment_of(settings: JobSettings) -> dict[str, str]:
+    """The environment of a worker process."""
+    threads = dict.fromkeys(THREAD_VARIABLES, str(settings.threads)) if settings.threads is not None else {}
+    # What `sys.path` was extended by, a child would not know otherwise.
+    path = os.pathsep.join(path for path in sys.path if path and Path(path).is_dir())
+    return {**os.environ, **threads, "PYTHONPATH": path}
 
 
 def text_of(request: Request) -> bytes:

@@ -10,18 +10,20 @@ from typing import Any, Final, cast
 
 from nodegraph.jobs.model import Job, Request, Result
 
-#: Columns of a job, in the order in which `job_of` takes them.
-COLUMNS: Final = (
-    "id, state, text, request, number, created, attempts, started, finished, result, device, priority, max_attempts"
+#: What `job_of` takes, and where it is.
+JOB: Final = (
+    "SELECT id, state, text, request, number, created, attempts, started, finished, result, device, priority, max_attempts "
+    "FROM job JOIN asked USING (n)"
 )
 PACKED_FROM: Final = 512  # bytes from which a result is worth compressing
 PACKED: Final = b"z"
+LISTS: Final = frozenset(("problems", "executed", "cached", "skipped"))
 PLAIN: Final = b"j"
 
 
 def dump(data: object) -> str:
-    """JSON without spaces."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+    """JSON without spaces, and of ASCII, so that half a surrogate pair does no harm."""
+    return json.dumps(data, separators=(",", ":"), default=str)
 
 
 def request_data(request: Request) -> dict[str, object]:
@@ -49,7 +51,9 @@ def result_data(result: Result) -> dict[str, object]:
 def result_of(data: dict[str, Any]) -> Result:
     """The result that `result_data` gave; what a later version added is left out."""
     known = {each.name for each in fields(Result)}
-    return Result(**{name: value for name, value in data.items() if name in known})
+    values: dict[str, Any] = {name: value for name, value in data.items() if name in known}
+    values |= {name: tuple(values[name]) for name in LISTS if name in values}
+    return Result(**values)
 
 
 def pack(data: object) -> bytes:
@@ -64,11 +68,11 @@ def unpack(blob: bytes) -> Any:
 
 
 def job_of(row: Sequence[object]) -> Job:
-    """A row of `COLUMNS` as a job."""
+    """A row of `JOB` as a job."""
     id_, state, text, request, number, created, attempts, started, finished, result, device, priority, most = cast(
         "tuple[Any, ...]", row
     )
-    data = json.loads(request) if request else {}
+    data: dict[str, Any] = json.loads(request)
     data |= {"priority": priority, "max_attempts": most}
     return Job(
         id=id_,
