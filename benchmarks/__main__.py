@@ -1,4 +1,4 @@
-"""`python -m benchmarks [executor|expansion|store|yaml_load|convert|sampling|lora|checkpoint …] [FILE] [--small]`:
+"""`python -m benchmarks [executor|expansion|store|jobs|yaml_load|convert|sampling|lora|checkpoint …] [FILE] [--small]`:
 measure, and print tables."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-BENCHMARKS = ("executor", "expansion", "store", "yaml_load", "convert", "sampling", "lora", "checkpoint")
+BENCHMARKS = ("executor", "expansion", "store", "jobs", "yaml_load", "convert", "sampling", "lora", "checkpoint")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -99,22 +99,22 @@ class Explained:
 def explain(plan: Plan, forecast: Forecast, last: Mapping[str, Seen]) -> tuple[Explained, ...]:
     """Say of each node of a plan, in order, whether it will run and why. `last` is how its nodes were last."""
     nodes = plan.graph.nodes
-    causes: dict[int, Cause | None] = {}
+    roots: dict[int, Cause] = {}
     explained: list[Explained] = []
     for i in plan.order:
         node, record = nodes[i], forecast.records[i]
         change = _change(plan, forecast, i, last.get(node.id))
         seconds = record.seconds if record is not None else None
+        if change is not None:  # what made a known node differ may be the root of something further down
+            roots[i] = _root(plan, roots, i, change)
         if forecast.state[i] == HIT:
-            causes[i] = change  # what made it differ from the last run may be the root of something further down
             explained.append(Explained(node.id, node.spec.name, "hit", seconds=seconds))
             continue
         if forecast.state[i] in (OFF, UNUSED):
-            causes[i] = change
             explained.append(Explained(node.id, node.spec.name, "off" if forecast.state[i] == OFF else "idle"))
             continue
-        cause = causes[i] = _reason(plan, forecast, i, change)
-        root = _root(plan, causes, i, cause)
+        cause = _reason(plan, forecast, i, change)
+        root = roots[i] = _root(plan, roots, i, cause)
         explained.append(Explained(node.id, node.spec.name, "run", cause, root, seconds))
     return tuple(explained)
 
@@ -133,17 +133,12 @@ def _reason(plan: Plan, forecast: Forecast, i: int, change: Cause | None) -> Cau
     return change or Cause(name, "evicted", detail="its result was forgotten")
 
 
-def _root(plan: Plan, causes: Mapping[int, Cause | None], i: int, cause: Cause) -> Cause:
-    """Where a chain of changes began."""
-    seen = {i}
-    while cause.reason == "upstream_changed" and cause.field is not None:
-        link = plan.graph.nodes[i].links.get(cause.field)
-        upstream = causes.get(link.node) if link is not None else None
-        if link is None or upstream is None or link.node in seen:
-            return cause
-        i, cause = link.node, upstream
-        seen.add(i)
-    return cause
+def _root(plan: Plan, roots: Mapping[int, Cause], i: int, cause: Cause) -> Cause:
+    """Where a chain of changes began, the roots of what comes before being known."""
+    if cause.reason != "upstream_changed" or cause.field is None:
+        return cause
+    link = plan.graph.nodes[i].links.get(cause.field)
+    return roots.get(link.node, cause) if link is not None else cause
 
 
 def _change(plan: Plan, forecast: Forecast, i: int, seen: Seen | None) -> Cause | None:

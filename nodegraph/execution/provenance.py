@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import cast
 
 from nodegraph.context import Provenance, Roots
@@ -67,6 +68,12 @@ def _is_json(text: str) -> bool:
 
 def library_versions() -> dict[str, str]:
     """The versions of the libraries that pictures depend on, as far as they are installed."""
+    return dict(_library_versions())
+
+
+@cache
+def _library_versions() -> Mapping[str, str]:
+    """The same, looked up once: reading what is said of a distribution takes milliseconds."""
     found: dict[str, str] = {}
     for name in ("torch", "diffusers", "transformers"):
         try:

@@ -7,6 +7,8 @@ reads them from the store when it comes to them.
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +17,7 @@ from typing import Final
 from nodegraph.jobs.model import JobEvent, Kind, PreviewEvent
 from nodegraph.jobs.store import JobStore
 
+LOG: Final = logging.getLogger(__name__)
 #: Kinds that are not written down: what they say is outdated at once.
 FLEETING: Final = frozenset(("progress", "queue", "worker"))
 FLUSH_SECONDS: Final = 0.05
@@ -118,6 +121,8 @@ class Hub:
     def publish(self, job: str, kind: Kind, data: Mapping[str, object], client: str = "") -> None:
         """Something happened."""
         self.seq += 1
+        if self.seq > self.store.reserved:
+            self._reserve()
         event = JobEvent(self.seq, job, kind, time.time(), data, client)
         if kind not in FLEETING:
             self.unwritten.append(event)
@@ -125,10 +130,15 @@ class Hub:
                 self.flush()
             elif self.timer is None:
                 self.timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        else:
-            self.store.reserve(self.seq)
         for reader in self.readers:
             reader.take(event)
+
+    def _reserve(self) -> None:
+        """Set numbers aside before one of them is seen by anybody."""
+        try:
+            self.store.reserve(self.seq)
+        except sqlite3.Error as error:
+            LOG.error("numbers of events cannot be set aside: %s", error)
 
     def show(self, preview: PreviewEvent) -> None:
         """A node shows what it is making."""
@@ -142,8 +152,10 @@ class Hub:
             self.timer = None
         if self.unwritten:
             events, self.unwritten = self.unwritten, []
-            self.store.reserve(events[-1].seq)
-            self.store.keep_events(events)
+            try:
+                self.store.keep_events(events)
+            except sqlite3.Error as error:  # whoever listens has them; those who come later will not
+                LOG.error("events cannot be written down: %s", error)
 
     def subscribe(self, *, after: int | None, job: str | None, previews: bool, limit: int) -> Reader:
         """A new reader."""

@@ -10,9 +10,10 @@ from typing import Any, Final, cast
 
 from nodegraph.jobs.model import Job, Request, Result
 
-#: Columns of a job, in the order in which `job_of` takes them.
-COLUMNS: Final = (
-    "id, state, text, request, number, created, attempts, started, finished, result, device, priority, max_attempts"
+#: What `job_of` takes, and where it is.
+JOB: Final = (
+    "SELECT id, state, text, request, number, created, attempts, started, finished, result, device, priority, max_attempts "
+    "FROM job JOIN asked USING (n)"
 )
 PACKED_FROM: Final = 512  # bytes from which a result is worth compressing
 PACKED: Final = b"z"
@@ -50,7 +51,9 @@ def result_data(result: Result) -> dict[str, object]:
 def result_of(data: dict[str, Any]) -> Result:
     """The result that `result_data` gave; what a later version added is left out."""
     known = {each.name for each in fields(Result)}
-    return Result(**{name: tuple(value) if name in LISTS else value for name, value in data.items() if name in known})
+    values: dict[str, Any] = {name: value for name, value in data.items() if name in known}
+    values |= {name: tuple(values[name]) for name in LISTS if name in values}
+    return Result(**values)
 
 
 def pack(data: object) -> bytes:
@@ -65,7 +68,7 @@ def unpack(blob: bytes) -> Any:
 
 
 def job_of(row: Sequence[object]) -> Job:
-    """A row of `COLUMNS` as a job."""
+    """A row of `JOB` as a job."""
     id_, state, text, request, number, created, attempts, started, finished, result, device, priority, most = cast(
         "tuple[Any, ...]", row
     )

@@ -15,12 +15,15 @@ APPLICATION_ID: Final = 0x6E6A6F62  # "njob"
 BUSY_MS: Final = 10_000
 WAL_BYTES: Final = 64 << 20
 
+# What was asked for has a table of its own, so that a change of state need not write it again.
 TABLES: Final = """
 CREATE TABLE job(
     n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, priority INTEGER NOT NULL,
-    number REAL NOT NULL, user TEXT NOT NULL, client TEXT NOT NULL, text TEXT NOT NULL, request TEXT NOT NULL,
+    number REAL NOT NULL, user TEXT NOT NULL, client TEXT NOT NULL,
     max_attempts INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, cancel INTEGER NOT NULL DEFAULT 0, owner TEXT,
     device TEXT, created REAL NOT NULL, started REAL, finished REAL, result BLOB, bytes INTEGER NOT NULL);
+CREATE TABLE asked(n INTEGER PRIMARY KEY, text TEXT NOT NULL, request TEXT NOT NULL);
+CREATE TRIGGER job_gone AFTER DELETE ON job BEGIN DELETE FROM asked WHERE n = old.n; END;
 CREATE INDEX job_queue ON job(state, priority DESC, number, n);
 CREATE INDEX job_ended ON job(state, finished, bytes);
 CREATE TABLE event(

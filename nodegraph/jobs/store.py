@@ -14,20 +14,19 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from nodegraph.errors import Problem, ProblemError, shorten
+from nodegraph.errors import Place, Problem, ProblemError, shorten
 from nodegraph.jobs.model import FINAL, Job, JobEvent, Request, Result, State
 from nodegraph.jobs.placing import place_before
 from nodegraph.jobs.retention import Limits, trim_events, trim_history
-from nodegraph.jobs.rows import COLUMNS, dump, job_of, pack, request_data, result_data
+from nodegraph.jobs.rows import JOB, dump, job_of, pack, request_data, result_data
 from nodegraph.jobs.schema import open_file
 
 QUEUE_ORDER: Final = "priority DESC, number, n"
-ENDED: Final = "state NOT IN ('queued', 'running')"
 RESERVED: Final = 10_000  # numbers of events set aside at a time, so that none is used twice after a crash
 
 
@@ -56,7 +55,7 @@ class JobStore:
         self.connection.close()
 
     @contextmanager
-    def changing(self, *, durable: bool = False) -> Iterator[None]:
+    def changing(self, *, durable: bool = False) -> Generator[None]:
         """A transaction; if durable, it is on disk when this ends."""
         if durable:
             self.execute("PRAGMA synchronous=FULL")
@@ -64,7 +63,8 @@ class JobStore:
         try:
             yield
         except BaseException:
-            self.execute("ROLLBACK")
+            if self.connection.in_transaction:  # a full disk may have ended it already
+                self.execute("ROLLBACK")
             raise
         else:
             self.execute("COMMIT")
@@ -92,7 +92,15 @@ class JobStore:
     # --- single jobs
 
     def submit(self, request: Request) -> Job:
-        """Queue a job. Raises ProblemError if the queue is full or the id is taken."""
+        """Queue a job. Raises ProblemError if the queue is full, the id is taken, or it cannot be written down."""
+        try:
+            return self._submit(request)
+        except sqlite3.Error as error:
+            message = f"the job cannot be written down: {error}"
+            hint = "see whether the disk is full"
+            raise ProblemError(Problem("cannot_write", message, Place(str(self.path)), hint=hint)) from None
+
+    def _submit(self, request: Request) -> Job:
         id_, now, row = request.id or str(uuid.uuid4()), time.time(), dump(request_data(request))
         size = len(request.text) + len(row)
         with self.changing(durable=True):
@@ -101,12 +109,13 @@ class JobStore:
             if number is None:
                 number = -float(count) if request.front else float(count)
             try:
-                facts = (request.user, request.client, request.text, row, max(1, request.max_attempts), now, size)
-                self.execute(
-                    "INSERT INTO job(id, state, priority, number, user, client, text, request, max_attempts, created, "
-                    "bytes) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                facts = (request.user, request.client, max(1, request.max_attempts), now, size)
+                n = self.execute(
+                    "INSERT INTO job(id, state, priority, number, user, client, max_attempts, created, bytes) "
+                    "VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
                     (id_, request.priority, number, *facts),
-                )
+                ).lastrowid
+                self.execute("INSERT INTO asked VALUES (?, ?, ?)", (n, request.text, row))
             except sqlite3.IntegrityError:
                 message = f"there is a job {shorten(id_)} already"
                 raise ProblemError(Problem("job_exists", message, got=id_, hint="choose another id")) from None
@@ -123,17 +132,17 @@ class JobStore:
 
     def get(self, id_: str) -> Job | None:
         """A job, whatever its state."""
-        row = self.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (id_,)).fetchone()
+        row = self.execute(f"{JOB} WHERE id = ?", (id_,)).fetchone()
         return job_of(row) if row is not None else None
 
     def claim(self, owner: str, device: str | None = None) -> Job | None:
         """Take the next queued job, which now runs at `owner`; None if none is queued."""
         row = self.execute(
             "UPDATE job SET state = 'running', owner = ?, device = ?, started = ?, attempts = attempts + 1, cancel = 0 "
-            f"WHERE n = (SELECT n FROM job WHERE state = 'queued' ORDER BY {QUEUE_ORDER} LIMIT 1) RETURNING {COLUMNS}",
+            f"WHERE n = (SELECT n FROM job WHERE state = 'queued' ORDER BY {QUEUE_ORDER} LIMIT 1) RETURNING id",
             (owner, device, time.time()),
         ).fetchone()
-        return job_of(row) if row is not None else None
+        return self.get(row[0]) if row is not None else None
 
     def finish(self, id_: str, owner: str | None, state: State, result: Result | None) -> bool:
         """End a running job; whether it was still the owner's (None: whoever's)."""
@@ -191,14 +200,12 @@ class JobStore:
     ) -> list[Job]:
         """Jobs of these states (none given: all): running ones, then the queue in order, then others by their end."""
         where, values = _where(states, user)
-        rank = "CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END"
-        order = (
-            f"{rank} DESC, finished DESC, priority, number DESC, n DESC"
-            if newest_first
-            else f"{rank}, finished, {QUEUE_ORDER}"
-        )
+        if set(states) == {"queued"}:  # by the index alone
+            order = "priority, number DESC, n DESC" if newest_first else QUEUE_ORDER
+        else:
+            order = _order(newest_first)
         rows = self.execute(
-            f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
+            f"{JOB} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
             (*values, -1 if limit is None else limit, max(0, offset)),
         )
         return [job_of(row) for row in rows]
@@ -274,6 +281,13 @@ class JobStore:
         if self.ended_since_trim * 100 >= self.limits.history_length:
             self.ended_since_trim = 0
             trim_history(self.connection, self.limits)
+
+
+def _order(newest_first: bool) -> str:
+    rank = "CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END"
+    if newest_first:
+        return f"{rank} DESC, finished DESC, priority, number DESC, n DESC"
+    return f"{rank}, finished, {QUEUE_ORDER}"
 
 
 def _where(states: Collection[State], user: str | None) -> tuple[str, list[Any]]:

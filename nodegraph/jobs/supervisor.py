@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 from nodegraph.errors import Problem
 from nodegraph.jobs.frames import Frame
@@ -19,6 +22,8 @@ from nodegraph.jobs.rows import result_of
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.store import JobStore
 
+LOG: Final = logging.getLogger(__name__)
+STOPPED: Final = {"reason": "the server stopped"}
 LOOK_SECONDS: Final = 0.1  # between two looks at whether workers are well
 SETTLED_SECONDS: Final = 60.0  # a worker that lived this long does not die in a row
 
@@ -33,6 +38,17 @@ class Slot:
     failures: int = 0
 
 
+class Outcome(NamedTuple):
+    """How a job ended at its owner; a state of None queues it again."""
+
+    job: Job
+    owner: str
+    state: State | None
+    result: Result | None = None
+    reason: Mapping[str, object] = MappingProxyType({})
+    counts: bool = True
+
+
 class Supervisor:
     """The workers of a service. Used on one event loop."""
 
@@ -42,7 +58,8 @@ class Supervisor:
         self.tasks: list[asyncio.Task[None]] = []
         self.paused = False
         self.stopping = False
-        self.idle = asyncio.Event()
+        self.stuck = False
+        self.late: list[Outcome] = []  # what could not be written down, and will be tried again
 
     # --- from outside
 
@@ -58,6 +75,8 @@ class Supervisor:
         for link in links:
             link.cancel()
             link.send({"say": "leave"})
+            if link.state == "starting":
+                link.kill("the server stopped")
         keepers = self.tasks[:-1]
         if keepers:
             for slot, task in zip(self.slots, keepers, strict=True):
@@ -78,12 +97,21 @@ class Supervisor:
             if self.paused or self.stopping:
                 return
             if link is not None and link.state == "ready":
-                job = self.store.claim(link.owner, slot.device)
+                job = self._claim(link)
                 if job is None:
                     return
                 self._tell(job, "job_started", {"device": slot.device, "attempt": job.attempts})
                 link.run(job)
                 self.changed()
+
+    def _claim(self, link: Link) -> Job | None:
+        """The next job for a worker; none while the file of jobs cannot be written."""
+        try:
+            return self.store.claim(link.owner, link.device)
+        except sqlite3.Error as error:
+            LOG.error("no job can be begun: %s", error)
+            self.stuck = True
+            return None
 
     def cancel(self, ids: list[str]) -> None:
         """Have workers stop these jobs."""
@@ -119,7 +147,11 @@ class Supervisor:
                 reason = "cannot start"
             else:
                 self._tell_worker(link)
-                reason = await self._serve(slot, link)
+                try:
+                    reason = await self._serve(slot, link)
+                except Exception as error:  # a message that cannot be understood, or a mistake of ours
+                    LOG.exception("a worker is given up")
+                    reason = f"{type(error).__name__}: {error}"
             if self.stopping:
                 return
             slot.restarts += 1
@@ -203,12 +235,10 @@ class Supervisor:
         link.job, link.cancelled = None, None
         slot.failures = 0
         state = cast(State, data["state"])
-        result = result_of(data["result"])
-        if state == "cancelled" and self.stopping and not self.store.is_cancelled(job.id):
-            self.store.give_back(job.id, link.owner, count=False)
-            self._tell(job, "job_requeued", {"reason": "the server stopped"})
-        elif self.store.finish(job.id, link.owner, state, result):
-            self._tell_end(job, state, result)
+        if state == "cancelled" and self.stopping and not self._is_cancelled(job):
+            self._settle(Outcome(job, link.owner, None, reason=STOPPED, counts=False))
+        else:
+            self._settle(Outcome(job, link.owner, state, result_of(data["result"])))
         link.state = "stopping" if self.stopping else "ready"
         self.changed()
         self.wake()
@@ -219,23 +249,38 @@ class Supervisor:
         if job is None:
             return
         link.job = None
-        stopped = self.stopping and not self.store.is_cancelled(job.id)
-        if stopped:
-            if self.store.give_back(job.id, link.owner, count=False):
-                self._tell(job, "job_requeued", {"reason": "the server stopped"})
-        elif self.store.is_cancelled(job.id):
-            result = Result(error=reason)
-            if self.store.finish(job.id, link.owner, "cancelled", result):
-                self._tell_end(job, "cancelled", result)
+        cancelled = self._is_cancelled(job)
+        if cancelled:
+            self._settle(Outcome(job, link.owner, "cancelled", Result(error=reason)))
+        elif self.stopping:
+            self._settle(Outcome(job, link.owner, None, reason=STOPPED, counts=False))
         elif job.attempts < job.request.max_attempts:
-            if self.store.give_back(job.id, link.owner):
-                self._tell(job, "job_requeued", {"reason": reason, **_place(link)})
+            self._settle(Outcome(job, link.owner, None, reason={"reason": reason, **_place(link)}))
         else:
             result = Result(error=reason, problems=(died(link, reason).to_json(),))
-            if self.store.finish(job.id, link.owner, "interrupted", result):
-                self._tell_end(job, "interrupted", result)
+            self._settle(Outcome(job, link.owner, "interrupted", result))
         self.changed()
         self.wake()
+
+    def _is_cancelled(self, job: Job) -> bool:
+        try:
+            return self.store.is_cancelled(job.id)
+        except sqlite3.Error as error:
+            LOG.error("the file of jobs cannot be read: %s", error)
+            return False
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Write down how a job ended, and tell it; where that cannot be done, it is tried again later."""
+        job, owner, state = outcome.job, outcome.owner, outcome.state
+        try:
+            if state is None:
+                if self.store.give_back(job.id, owner, count=outcome.counts):
+                    self._tell(job, "job_requeued", outcome.reason)
+            elif self.store.finish(job.id, owner, state, outcome.result):
+                self._tell(job, "job_finished", end_data(state, outcome.result))
+        except sqlite3.Error as error:
+            LOG.error("how job %s ended cannot be written down: %s", job.id, error)
+            self.late.append(outcome)
 
     # --- all workers
 
@@ -245,6 +290,11 @@ class Supervisor:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = time.monotonic()
+            if self.late or self.stuck:
+                late, self.late, self.stuck = self.late, [], False
+                for outcome in late:
+                    self._settle(outcome)
+                self.wake()
             for link in self.links():
                 if link.cancelled is not None and now - link.cancelled > settings.cancel_grace:
                     link.kill("did not stop when cancelled")
@@ -260,10 +310,6 @@ class Supervisor:
 
     def _tell_worker(self, link: Link) -> None:
         self.hub.publish("", "worker", {"device": link.device, "state": link.state, "pid": link.process.pid})
-
-    def _tell_end(self, job: Job, state: State, result: Result) -> None:
-        data = end_data(state, result)
-        self._tell(job, "job_finished", data)
 
 
 def end_data(state: State, result: Result | None) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import os
 import pickle
@@ -15,11 +16,14 @@ import queue
 import resource
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from nodegraph.cache.disk import DiskStore
+from nodegraph.cache.memory import MemoryStore
 from nodegraph.context import CancelToken
 from nodegraph.errors import ProblemError
 from nodegraph.execution.session import Session, registry_for
@@ -115,11 +119,9 @@ class Worker:
             state, result = await run_job(request, session, reader, outbox, self.token)
         except ProblemError as error:
             state, result = "failed", Result(problems=tuple(problem.to_json() for problem in error.problems))
-        except (OSError, BrokenPipeError):
+        except BrokenPipeError:  # the supervisor is gone
             raise
         except Exception as error:
-            import traceback
-
             traceback.print_exc()
             state, result = "failed", broken_run(error)
         outbox.flush()
@@ -203,11 +205,11 @@ def free(session: Session, *, models: bool, memory: bool) -> None:
     if models:
         session.pool.drop_idle()
     if memory:
-        forget = getattr(session.store, "forget_memory", None) or getattr(session.store, "clear", None)
-        if forget is not None and session.settings.cache_dir is None:
-            forget()
-    import gc
-
+        if isinstance(session.store, DiskStore):
+            session.store.flush()
+            session.store.memory.clear()
+        elif isinstance(session.store, MemoryStore):
+            session.store.clear()
     gc.collect()
     if "torch" in sys.modules:
         torch = sys.modules["torch"]

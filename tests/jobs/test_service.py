@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,11 @@ def test_files_are_told_with_name_and_place(tmp_path: Path):
         assert job.result is not None
         (file,) = job.result.outputs["file"]["files"]  # type: ignore[index]
         assert (file["filename"], file["type"], file["subfolder"]) == ("three.txt", "output", "")
-        assert Path(file["path"]).read_text() == "3"
+        assert file["path"] == str(tmp_path / "output" / "three.txt")
         assert len(file["digest"]) == 64
 
     in_service(tmp_path, work)
+    assert (tmp_path / "output" / "three.txt").read_text() == "3"
 
 
 def test_events_tell_a_job_from_queue_to_end(tmp_path: Path):
@@ -128,7 +130,7 @@ def test_a_node_that_fails_fails_its_job_and_the_queue_moves_on(tmp_path: Path):
 def test_jobs_are_cancelled_while_they_wait_and_while_they_run(tmp_path: Path):
     async def work(service: LocalJobService) -> None:
         running, waiting = service.submit(Request(chain("Slow"))), service.submit(Request(SUM))
-        await until(service.subscribe(job=running.id), "started")
+        await until(service.subscribe(job=running.id), "progress")
         assert service.cancel([waiting.id, "nothing"]) == 1
         assert (await ended(service, waiting.id)).state == "cancelled"
         assert service.cancel_running() == 1
@@ -172,7 +174,7 @@ def test_a_paused_queue_begins_nothing_also_after_a_restart(tmp_path: Path):
 def test_questions_are_answered_while_a_job_runs(tmp_path: Path):
     async def work(service: LocalJobService) -> None:
         job = service.submit(Request(chain("Slow")))
-        await until(service.subscribe(job=job.id), "started")
+        await until(service.subscribe(job=job.id), "progress")
         report = await service.check(Request(SUM))
         assert report.runnable
         assert report.outputs == ("shown",) or list(report.outputs) == ["shown"]
@@ -250,6 +252,83 @@ def test_each_device_has_a_worker(tmp_path: Path):
         assert (await ended(service, first.id)).state == "done"
 
     in_service(tmp_path, work, devices=("cpu", "cpu"))
+
+
+def test_a_full_disk_refuses_jobs_and_loses_none(tmp_path: Path):
+    async def work(service: LocalJobService) -> None:
+        path = tmp_path / "go"
+        running = service.submit(Request(chain("Deaf", f", path: '{path}'")))
+        await until(service.subscribe(job=running.id), "progress")
+        pages = service.store.execute("PRAGMA page_count").fetchone()[0]
+        service.store.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(ProblemError, match="cannot be written down"):
+            fill_queue(service)
+        waiting = service.count(("queued",))
+        path.touch()
+        await asyncio.wait_for(_late(service), 30)
+        service.store.execute("PRAGMA max_page_count=1000000")
+        assert (await ended(service, running.id)).state == "done"
+        for job in service.jobs(("queued",)):
+            assert (await ended(service, job.id)).state == "done"
+        assert service.count(("done",)) == waiting + 1
+
+    in_service(tmp_path, work)
+
+
+def fill_queue(service: LocalJobService) -> None:
+    for i in range(1_000):
+        service.submit(Request(SUM + "# " + "x" * 10_000, params={"start": i}))
+
+
+async def _late(service: LocalJobService) -> None:
+    """Until a job's end could not be written down, or was."""
+    while not service.supervisor.late and not service.count(("done",)):  # noqa: ASYNC110 (nothing tells of it)
+        await asyncio.sleep(0)
+
+
+def test_memory_and_models_are_let_go_of_between_jobs(tmp_path: Path):
+    async def work(service: LocalJobService) -> None:
+        await done(service, SUM)
+        await service.free(models=True, memory=True)
+        job = await done(service, SUM)
+        assert job.result is not None
+        assert job.result.executed == ("first", "sum", "shown")
+
+    base = settings_in(tmp_path)
+    in_service(tmp_path, work, execution=replace(base.execution, cache_dir=None))
+
+
+def test_a_node_that_does_not_stop_does_not_keep_the_service_from_stopping(tmp_path: Path):
+    async def go() -> None:
+        settings = settings_in(tmp_path)
+        async with serving(settings, grace=0.2) as service:
+            job = service.submit(Request(chain("Deaf"), max_attempts=1))
+            await until(service.subscribe(job=job.id), "progress")
+        async with serving(settings, grace=0.2) as service:
+            again = await became(service, job.id, "running")
+            assert again.attempts == 1
+
+    asyncio.run(go())
+
+
+def test_a_picture_carries_the_editors_file_that_came_with_its_prompt(tmp_path: Path):
+    import PIL.Image
+
+    async def work(service: LocalJobService) -> None:
+        prompt = {
+            "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "sent"}},
+        }
+        editor = {"nodes": [], "links": [], "version": 0.4}
+        job = await done(service, json.dumps(prompt), extra={"extra_pnginfo": {"workflow": editor}})
+        assert job.result is not None and job.state == "done", job.result
+        (file,) = job.result.outputs["2"]["files"]  # type: ignore[index]
+        assert (file["width"], file["height"]) == (16, 16)
+        with PIL.Image.open(file["path"]) as picture:
+            assert json.loads(picture.text["workflow"]) == editor  # type: ignore[attr-defined]
+            assert json.loads(picture.text["prompt"]).keys() == prompt.keys()  # type: ignore[attr-defined]
+
+    in_service(tmp_path, work)
 
 
 def test_two_services_never_share_a_folder(tmp_path: Path):
