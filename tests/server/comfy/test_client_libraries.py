@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import threading
@@ -22,8 +23,10 @@ def api(server: Running) -> Any:
 
 
 def workflow(prompt: dict[str, Any], folder: Path) -> Any:
+    """A prompt as the library reads it: every node has a title."""
+    titled = {node: {"_meta": {"title": entry["class_type"]}, **entry} for node, entry in prompt.items()}
     path = folder / "prompt.json"
-    path.write_text(json.dumps(prompt))
+    path.write_text(json.dumps(titled))
     return comfy_api.ComfyWorkflowWrapper(str(path))
 
 
@@ -65,26 +68,18 @@ def test_an_uploaded_picture_is_used(api: Any, tmp_path: Path) -> None:
 
 def test_a_run_is_interrupted(api: Any, server: Running) -> None:
     id_ = api.queue_prompt(txt2img(seed=2002, steps=9000))["prompt_id"]
-    ended = threading.Event()
+    works, ended = threading.Event(), threading.Event()
 
-    def watch() -> None:
-        async def follow() -> None:
-            subscription = server.service.subscribe(after=0, job=id_)
-            async for event in subscription:
-                if event.kind == "progress":  # pyright: ignore[reportAttributeAccessIssue]
-                    api_stop.set()
-                if event.kind == "job_finished":  # pyright: ignore[reportAttributeAccessIssue]
-                    break
-            subscription.close()
-            ended.set()
+    async def follow() -> None:
+        async for event in server.service.subscribe(after=0, job=id_):
+            if event.kind == "progress":  # pyright: ignore[reportAttributeAccessIssue]
+                works.set()
+            if event.kind == "job_finished":  # pyright: ignore[reportAttributeAccessIssue]
+                break
+        ended.set()
 
-        import asyncio
-
-        asyncio.run_coroutine_threadsafe(follow(), server.loop)
-
-    api_stop = threading.Event()
-    watch()
-    assert api_stop.wait(60)
+    asyncio.run_coroutine_threadsafe(follow(), server.loop)
+    assert works.wait(60)
     assert api.get_queue_size_before(id_) == 0
     api.interrupt()
     assert ended.wait(60)

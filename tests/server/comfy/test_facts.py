@@ -13,7 +13,7 @@ import requests
 from nodegraph.server.comfy import ROUTES
 from tests.server.comfy.support import Running, serving
 
-PACK = '''
+PACK = """
 class Shout:
     @classmethod
     def INPUT_TYPES(cls):
@@ -30,7 +30,7 @@ class Shout:
 NODE_CLASS_MAPPINGS = {"Shout": Shout}
 NODE_DISPLAY_NAME_MAPPINGS = {"Shout": "Shout it"}
 WEB_DIRECTORY = "./js"
-'''
+"""
 
 
 def get(server: Running, path: str, **query: Any) -> requests.Response:
@@ -120,7 +120,9 @@ def test_what_the_web_app_asks_for_at_its_start(server: Running) -> None:
     assert get(server, "/extensions").json() == []
     assert isinstance(get(server, "/internal/logs").json(), str)
     assert set(get(server, "/internal/logs/raw").json()) == {"entries", "size"}
-    assert requests.patch(server.url + "/internal/logs/subscribe", json={"enabled": True}, timeout=60).status_code == 200
+    assert (
+        requests.patch(server.url + "/internal/logs/subscribe", json={"enabled": True}, timeout=60).status_code == 200
+    )
     assert "checkpoints" in get(server, "/internal/folder_paths").json()
     (server.settings.output / "seen.png").write_bytes(b"")
     assert "seen.png" in get(server, "/internal/files/output").json()

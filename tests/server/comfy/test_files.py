@@ -51,7 +51,7 @@ def test_a_taken_name_gets_a_number_unless_the_picture_is_the_same(server: Runni
     assert uploaded(upload(server, "a.png", three, **sub, overwrite="true"))[0] == "a.png"
     assert view(server, filename="a.png", subfolder="names/deep", type="input").content == three
     assert uploaded(upload(server, "a.png", one, type="temp"))[2] == "temp"
-    assert not [path for path in server.settings.input.rglob(".*")]
+    assert not list(server.settings.input.rglob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,7 @@ def test_an_entry_of_the_history(ended: Running) -> None:
         assert (id_, prompt, extra, outputs) == ("run-1", empty_picture(1), {"client_id": "me"}, ["2"])
         (image,) = entry["outputs"]["2"]["images"]
         assert set(image) == {"filename", "subfolder", "type"}
-        assert entry["meta"] == {
-            "2": {"node_id": "2", "display_node": "2", "parent_node": None, "real_node_id": "2"}
-        }
+        assert entry["meta"] == {"2": {"node_id": "2", "display_node": "2", "parent_node": None, "real_node_id": "2"}}
         status = entry["status"]
         assert (status["status_str"], status["completed"]) == ("success", True)
         assert [name for name, _ in status["messages"]] == [
