@@ -137,7 +137,9 @@ def serving(folder: Path, **changes: Any) -> Iterator[Server]:
         ),
         **changes,
     )
-    execution = Settings(output=settings.output, inputs=(settings.input,), temp=settings.temp, cache_dir=folder / "kept")
+    execution = Settings(
+        output=settings.output, inputs=(settings.input,), temp=settings.temp, cache_dir=folder / "kept"
+    )
     jobs = JobSettings(data_dir=settings.data_dir, execution=execution, nodes=(nodes,), warm=False)
     ready = threading.Event()
     ended = threading.Event()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from tests.jobs.support import chain
-from tests.server.support import JSON, SUM, YAML, Server, form, picture
+from tests.server.support import SUM, Server
 
 
 def test_a_workflow_in_yaml_runs_and_its_result_can_be_read(server: Server):
