@@ -1,4 +1,4 @@
-"""Client libraries for JavaScript, used as they are. `npm install` in the folder `javascript` beside brings them."""
+"""Client libraries for JavaScript, used as they are. `make clients` brings them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.server.comfy.support import Running, png, txt2img
 
 FOLDER = Path(__file__).parent / "javascript"
 INSTALLED = shutil.which("node") is not None and (FOLDER / "node_modules").is_dir()
-pytestmark = pytest.mark.skipif(not INSTALLED, reason="run 'make javascript-clients' to bring Node's clients")
+pytestmark = pytest.mark.skipif(not INSTALLED, reason="run 'make clients' to bring Node's clients")
 
 
 def opened(text: str) -> Image.Image:

@@ -8,9 +8,8 @@ const client = new Client({ api_host: new URL(url).host, WebSocket, fetch });
 client.connect();
 
 async function fetched(output) {
-  const found = output.images[0];
-  if (found.type === "url") return Buffer.from(await (await fetch(found.data)).arrayBuffer()).toString("base64");
-  return Buffer.from(found.data).toString("base64");
+  const found = output.images.find((each) => each.type === "url"); // the others are previews
+  return Buffer.from(await (await fetch(found.data)).arrayBuffer()).toString("base64");
 }
 
 const result = { progress: [] };
@@ -30,9 +29,12 @@ const stop = () => {
   if (!asked) client.interrupt();
   asked = true;
 };
-result.stopped = await client.enqueue(endless, { progress: stop }).then(
-  () => "finished",
-  () => "stopped",
-);
+result.stopped = await new Promise((resolve) => {
+  client.on("execution_interrupted", () => resolve("stopped"));
+  client.enqueue(endless, { progress: stop }).then(
+    () => resolve("finished"),
+    () => resolve("stopped"),
+  );
+});
 console.log(JSON.stringify(result));
 process.exit(0);
