@@ -1,4 +1,4 @@
-"""What the tests of the server share: a real service behind a real socket, and a client that sends just what it is told."""
+"""What the tests of the server share: a real service behind a real socket, and a client that sends what it is told."""
 
 from __future__ import annotations
 

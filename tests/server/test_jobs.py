@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,10 +16,10 @@ from tests.server.support import JSON, SUM, YAML, Server, form, picture
 
 
 @pytest.fixture
-def paused(server: Server) -> Server:
+def paused(server: Server) -> Iterator[Server]:
     """A queue that stands still, so that jobs stay where they are put."""
     server.post("/api/v1/queue/pause")
-    yield server  # pyright: ignore[reportReturnType]
+    yield server
     server.post("/api/v1/queue/cancel")
     server.post("/api/v1/queue/resume")
 
@@ -58,7 +60,7 @@ def test_other_forms_of_asking(server: Server):
 
 def test_all_mistakes_are_told_and_nothing_is_queued(server: Server):
     before = server.get("/api/v1/jobs").json["total"]
-    text = "nodegraph: 1\nnodes:\n  a: {uses: Numbr}\n  b: {uses: Add, with: {a: $c}}\n  d: {uses: Tell, with: {value: $b}}\n"
+    text = "nodegraph: 1\nnodes: {a: {uses: Numbr}, b: {uses: Add, with: {a: $c}}, d: {uses: Tell, with: {value: $b}}}"
     answer = server.ask("POST", "/api/v1/jobs", text, YAML)
     assert answer.status == 400
     problems = answer.json["error"]["problems"]
@@ -164,8 +166,6 @@ def test_a_batch_runs_one_workflow_with_other_parameters(server: Server):
     "query", ["limit=-1", "limit=x", "limit=1001", "offset=1.5", "state=dead", "order=up", "limit=٣"]
 )
 def test_queries_that_make_no_sense(server: Server, query: str):
-    from urllib.parse import quote
-
     assert server.get(f"/api/v1/jobs?{quote(query, safe='=')}").code == "bad_request"
 
 

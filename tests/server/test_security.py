@@ -109,7 +109,7 @@ def test_every_answer_has_the_headers_that_protect(server: Server):
     "data",
     [
         b"GET / HTTP/1.0\r\n\r\n",
-        b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.com\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",

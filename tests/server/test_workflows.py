@@ -32,7 +32,7 @@ def test_a_workflow_is_saved_and_read_as_it_was_written(server: Server):
     assert server.get(path_of("folder/first one.yaml"), {"If-None-Match": made.headers["ETag"]}).status == 304
     listed = server.get("/api/v1/workflows").json
     assert "folder/first one.yaml" in [entry["name"] for entry in listed["workflows"]]
-    on_disk = [path for path in (server.folder / "data/workflows/folder").iterdir()]
+    on_disk = list((server.folder / "data/workflows/folder").iterdir())
     assert [path.name for path in on_disk] == ["first one.yaml"]
 
 
@@ -60,8 +60,8 @@ def test_saving_says_what_is_changed(server: Server):
 @pytest.mark.parametrize(
     "name",
     ["../x.yaml", "a/../../b.yaml", "/etc/x.yaml", "C:\\x.yaml", "C:x.yaml", "~/x.yaml", "CON.yaml", "a/nul.json",
-     "x" * 300 + ".yaml", "a\nb.yaml", "a\0b.yaml", ".hidden.yaml", "a/.git/b.yaml", "x.py", "x", "a//b.yaml", "a/./b.yaml",
-     " x.yaml", "\u202ex.yaml", "a\\b.yaml", "a/b/c/d/e/f/g/h/i.yaml"],
+     "x" * 300 + ".yaml", "a\nb.yaml", "a\0b.yaml", ".hidden.yaml", "a/.git/b.yaml", "x.py", "x", "a//b.yaml",
+     "a/./b.yaml", " x.yaml", "\u202ex.yaml", "a\\b.yaml", "a/b/c/d/e/f/g/h/i.yaml"],
 )  # fmt: skip
 def test_names_that_mean_something_else_somewhere_are_refused(server: Server, name: str):
     for answer in (save(server, name), server.get(path_of(name)), server.ask("DELETE", path_of(name))):
