@@ -209,10 +209,7 @@ class Supervisor:
         if job is None or job.id != data["job"]:
             return
         for kind, facts in data["events"]:
-            if kind == "started":
-                link.at[facts["node"]] = facts["type"]
-            elif kind in ("finished", "failed", "skipped", "cached"):
-                link.at.pop(facts["node"], None)
+            link.note(kind, facts)
             self.hub.publish(job.id, kind, facts, job.request.client)
 
     def _take_preview(self, link: Link, data: Mapping[str, Any], image: bytes) -> None:
@@ -256,13 +253,13 @@ class Supervisor:
         link.job = None
         cancelled = self._is_cancelled(job)
         if cancelled:
-            self._settle(outcome_of(job, link.owner, "cancelled", Result(error=reason)))
+            self._settle(outcome_of(job, link.owner, "cancelled", Result(link.made, error=reason)))
         elif self.stopping:
             self._settle(Outcome(job, link.owner, None, STOPPED, counts=False))
         elif job.attempts < job.request.max_attempts:
             self._settle(Outcome(job, link.owner, None, {"reason": reason, **_place(link)}))
         else:
-            result = Result(error=reason, problems=(died(link, reason).to_json(),))
+            result = Result(link.made, error=reason, problems=(died(link, reason).to_json(),))
             self._settle(outcome_of(job, link.owner, "interrupted", result))
         self.changed()
         self.wake()

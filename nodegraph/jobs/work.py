@@ -16,12 +16,13 @@ from nodegraph.execution.provenance import api_prompt
 from nodegraph.execution.session import Session
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.model import Request, Result, State
-from nodegraph.jobs.rows import plain
+from nodegraph.jobs.rows import dump, plain
 from nodegraph.sockets.values import Saved
 
 if TYPE_CHECKING:
     import PIL.Image
 
+SHOWN_BYTES: Final = 1 << 20  # what a node may show, in JSON
 PREVIEW_SIDE: Final = 512
 PREVIEW_QUALITY: Final = 85
 PREVIEW_SECONDS: Final = 0.1  # between two previews of a job
@@ -164,7 +165,10 @@ def saved_data(saved: Saved) -> dict[str, object]:
         }
         for file in saved.files
     ]
-    return {**({"files": files} if files else {}), **({"shown": plain(dict(saved.shown))} if saved.shown else {})}
+    shown = plain(dict(saved.shown)) if saved.shown else None
+    if shown is not None and len(dump(shown)) > SHOWN_BYTES:
+        shown = {"text": [f"more than {SHOWN_BYTES:,} bytes, which are too many to be shown"]}
+    return {**({"files": files} if files else {}), **({"shown": shown} if shown is not None else {})}
 
 
 def jpeg_of(image: PIL.Image.Image) -> tuple[bytes, int, int]:

@@ -13,7 +13,6 @@ import importlib
 import os
 import pickle
 import queue
-import resource
 import sys
 import threading
 import traceback
@@ -228,7 +227,7 @@ def warm_up() -> None:
 def resident_bytes() -> int:
     """Bytes of memory that this process takes."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
 

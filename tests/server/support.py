@@ -16,6 +16,7 @@ from typing import Any
 
 import PIL.Image
 from aiohttp import web
+from multidict import CIMultiDict
 from PIL.PngImagePlugin import PngInfo
 
 from nodegraph.execution.settings import Settings
@@ -79,7 +80,7 @@ class Server:
                 connection.putheader("Content-Length", str(len(data)))
             connection.endheaders(data)
             response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
+            return Answer(response.status, CIMultiDict(response.getheaders()), response.read())
         finally:
             connection.close()
 
@@ -93,7 +94,6 @@ class Server:
         """Send bytes, and take what comes until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
             parts: list[bytes] = []
             while part := connection.recv(65_536):
                 parts.append(part)
