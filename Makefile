@@ -28,7 +28,7 @@ INSTALL_SELF = $(INSTALL) --quiet --no-build-isolation --editable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format benchmark wheel clean distclean
+.PHONY: help demo test lint format benchmark wheel clients clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ benchmark: $(RUN) ## Measure, and print a table for each question
 
 wheel: $(TEST) ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
+
+clients: ## Bring JavaScript's clients, which tests then use (needs npm)
+	npm --prefix tests/server/comfy/javascript install --no-package-lock --no-audit --no-fund
 
 clean: ## Remove caches and built files; pictures and .venv stay
 	rm -rf dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -69,16 +69,18 @@ def serving(folder: Path, **changes: Any) -> Iterator[Running]:
     async def main() -> None:
         service = LocalJobService(JobSettings(folder / "data", runs, threads=1))
         await service.start()
-        runner = make_runner(make_app(service, settings))
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        ready.append(Running(f"http://127.0.0.1:{port}", settings, service, asyncio.get_running_loop()))
-        up.set()
-        await asyncio.to_thread(down.wait)
-        await runner.cleanup()
-        await service.stop(1.0)
+        try:
+            runner = make_runner(make_app(service, settings))
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            port = runner.addresses[0][1]
+            ready.append(Running(f"http://127.0.0.1:{port}", settings, service, asyncio.get_running_loop()))
+            up.set()
+            await asyncio.to_thread(down.wait)
+            await runner.cleanup()
+        finally:
+            await service.stop(1.0)
 
     def work() -> None:
         try:
