@@ -53,6 +53,10 @@ class Link:
         with contextlib.suppress(OSError, RuntimeError):
             self.process.stdin.write(frame(data, body))
 
+    def weigh(self, data: Mapping[str, Any]) -> None:
+        """Take note of how much memory it takes."""
+        self.memory, self.models = data["memory"], data["models"]
+
     def note(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Take note of an event of its job, for the case that it does not live to tell the end."""
         if kind == "started":

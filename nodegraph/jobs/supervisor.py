@@ -193,7 +193,7 @@ class Supervisor:
             case "done":
                 self._finish(slot, link, frame)
             case "beat":
-                link.memory, link.models = data["memory"], data["models"]
+                link.weigh(data)
             case "reply":
                 link.answer(data)
             case "ready":
@@ -235,6 +235,7 @@ class Supervisor:
         if job is None or job.id != data["job"]:
             return
         link.job, link.cancelled = None, None
+        link.weigh(data)
         slot.failures = 0
         state = cast(State, data["state"])
         if state == "cancelled" and self.stopping and not self._is_cancelled(job):

@@ -127,7 +127,12 @@ class Worker:
         with self.lock:
             self.job = None
         end = end_data(state, result)
-        self.writer.send({"say": "done", "job": id_, "state": state, "end": end}, pack(result_data(result)))
+        facts = {"say": "done", "job": id_, "state": state, "end": end}
+        self.writer.send({**facts, **self.taken()}, pack(result_data(result)))
+
+    def taken(self) -> dict[str, int]:
+        """How much memory this process takes, and its models alone."""
+        return {"memory": resident_bytes(), "models": self.session.pool.used if self.session is not None else 0}
 
     def hear(self) -> None:
         """Take messages from the supervisor until it is gone."""
@@ -154,9 +159,8 @@ class Worker:
         """Give a sign of life every now and then, with how much memory is taken."""
         wait = threading.Event()
         while True:
-            models = self.session.pool.used if self.session is not None else 0
             try:
-                self.writer.send({"say": "beat", "memory": resident_bytes(), "models": models})
+                self.writer.send({"say": "beat", **self.taken()})
             except OSError:
                 os._exit(0)
             wait.wait(self.beat_seconds)
