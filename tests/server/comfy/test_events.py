@@ -82,6 +82,28 @@ def test_states_of_nodes_are_told_when_they_change_and_no_oftener(server: Runnin
     asyncio.run(main())
 
 
+def test_a_thousand_nodes_are_told_within_a_megabyte(server: Running) -> None:
+    prompt: dict[str, Any] = {"start": {"class_type": "PrimitiveString", "inputs": {"value": "x"}}}
+    for i in range(1000):
+        joins = {"string_a": [f"n{i - 1}" if i % 20 else "start", 0], "string_b": str(i), "delimiter": ""}
+        prompt[f"n{i}"] = {"class_type": "StringConcatenate", "inputs": joins}
+        if i % 20 == 19:
+            prompt[f"show{i}"] = {"class_type": "PreviewAny", "inputs": {"source": [f"n{i}", 0]}}
+
+    async def main() -> None:
+        async with Client(server.url, "many") as client:
+            _, told = await client.run(prompt)
+        assert sum(len(json.dumps(message, separators=(",", ":"))) for message in told) < 1_000_000
+        assert len({data["node"] for data in data_of(told, "executing")}) == len(prompt) + 1
+        assert len(data_of(told, "executed")) == 50
+        ended = {
+            node for s in data_of(told, "progress_state") for node, f in s["nodes"].items() if f["value"] == f["max"]
+        }
+        assert ended == set(prompt)
+
+    asyncio.run(main())
+
+
 def test_what_is_cached_is_told_with_its_pictures(server: Running) -> None:
     async def main() -> None:
         async with Client(server.url, "cached") as client:
