@@ -36,6 +36,7 @@ using.task.wait_result(used)[0].save(Path(told["folder"]) / "used.png")
 with Workflow() as endless:
     draw(told["seed"] + 1, 9000)
 endless.task.add_progress_callback(lambda _: queue.cancel_current())
-print(json.dumps({"progress": progress, "stopped": [str(each) for each in endless.task.wait()]}))
+endless.task.wait()
+sys.stdout.write(json.dumps({"progress": progress}) + "\n")
 sys.stdout.flush()
 sys.exit(0)
