@@ -1,5 +1,4 @@
-"""`python -m benchmarks [executor|expansion|store|jobs|yaml_load|convert|sampling|lora|checkpoint …] [FILE] [--small]`:
-measure, and print tables."""
+"""`python -m benchmarks [executor|expansion|store|jobs|server …] [FILE] [--small]`: measure, and print tables."""
 
 from __future__ import annotations
 
@@ -10,7 +9,18 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-BENCHMARKS = ("executor", "expansion", "store", "jobs", "yaml_load", "convert", "sampling", "lora", "checkpoint")
+BENCHMARKS = (
+    "executor",
+    "expansion",
+    "store",
+    "jobs",
+    "server",
+    "yaml_load",
+    "convert",
+    "sampling",
+    "lora",
+    "checkpoint",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

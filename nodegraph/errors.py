@@ -34,6 +34,7 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "too_large": (113, "The workflow exceeds a limit"),
     "bad_number": (114, "A number that cannot be represented"),
     "not_a_manifest": (115, "The file does not record a run"),
+    "toml_syntax": (116, "The TOML cannot be parsed"),
     # 2xx: the document
     "unknown_key": (201, "A key that workflows do not have"),
     "missing_key": (202, "A key that is required is missing"),
@@ -81,6 +82,8 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "cache_unusable": (504, "Kept results that cannot be used"),
     "lock_unusable": (505, "A lock that is missing or damaged"),
     "lock_differs": (506, "Something is not as it was locked"),
+    "cannot_listen": (507, "An address that cannot be listened on"),
+    "no_server": (508, "A server that does not answer"),
     # 6xx: requests to the server
     "not_found": (601, "Something that is not there"),
     "bad_request": (602, "A request that cannot be understood"),

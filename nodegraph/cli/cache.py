@@ -32,10 +32,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def call(arguments: argparse.Namespace) -> int:
     """Do what was asked for. The exit code of `verify` says whether everything was sound."""
     from nodegraph.cache import upkeep
+    from nodegraph.cli.setup import config_named
     from nodegraph.cli.terminal import say
     from nodegraph.execution.config import user_settings
 
-    settings = user_settings()
+    settings = user_settings(config_named(arguments))
     folder: Path | None = arguments.cache_dir or settings.cache_dir
     if folder is None:
         folder = Path()

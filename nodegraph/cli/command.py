@@ -25,7 +25,13 @@ class Command:
 
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
-    """`-v`, which every command has."""
+    """`-v` and `--config`, which every command has."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a configuration with values for options (default: ~/.config/nodegraph/nodegraph.toml)",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="say more; show tracebacks of errors")
 
 
@@ -109,6 +115,13 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
         "refresh: run every node and keep the new results (default: auto)",
     )
     add_cache_dir(parser)
+    parser.add_argument(
+        "--cache-size", type=amount, metavar="BYTES", help="what results may take on the disk (default: 20GB)"
+    )
+    parser.add_argument(
+        "--cache-free", type=amount, metavar="BYTES", help="what stays free on that disk (default: 1GB)"
+    )
+    parser.add_argument("--cache-memory", type=amount, metavar="BYTES", help="memory for results (default: 2GB)")
     parser.add_argument(
         "--model-memory", type=amount, metavar="BYTES", help="memory for loaded models, such as 12GB (default: 8GB)"
     )

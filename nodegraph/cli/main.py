@@ -7,14 +7,39 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
-from nodegraph.cli import cache, check, convert, diff, explain, graph, lock, nodes, run, schema, sweep, verify, version
+from nodegraph.cli import (
+    cache,
+    check,
+    config,
+    convert,
+    diff,
+    explain,
+    graph,
+    jobs,
+    lock,
+    nodes,
+    run,
+    schema,
+    serve,
+    submit,
+    sweep,
+    verify,
+    version,
+)
+from nodegraph.cli.configured import config_of, configure, settle
 from nodegraph.cli.exit_codes import INTERRUPTED, MISUSED, PIPE_CLOSED, PROBLEMS, exit_codes_help
+from nodegraph.errors import ProblemError
 from nodegraph.version import VERSION
 
 COMMANDS: Final = (
     run.COMMAND,
+    serve.COMMAND,
+    submit.COMMAND,
+    jobs.JOBS,
+    jobs.LOGS,
+    jobs.CANCEL,
     explain.COMMAND,
     sweep.COMMAND,
     check.COMMAND,
@@ -26,6 +51,7 @@ COMMANDS: Final = (
     lock.COMMAND,
     verify.COMMAND,
     cache.COMMAND,
+    config.COMMAND,
     version.COMMAND,
 )
 DESCRIPTION: Final = "Run node graphs for image generation."
@@ -64,6 +90,12 @@ def call(argv: Sequence[str] | None) -> int:
     """Run a command line; mistakes become messages. Raises BrokenPipeError only."""
     parser = build_parser()
     try:
+        problems = configure(command_parsers(parser), config_of(argv))
+    except ProblemError as error:
+        problems = list(error.problems)  # told by commands, so that help is there all the same
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else MISUSED
+    try:
         arguments, unknown = parser.parse_known_args(argv)
         if unknown:
             (arguments.parser or parser).error(f"unknown arguments: {' '.join(unknown)}")
@@ -73,7 +105,10 @@ def call(argv: Sequence[str] | None) -> int:
         parser.print_help()
         return MISUSED
     command = next(command for command in COMMANDS if command.name == arguments.command)
+    settle(arguments)
     try:
+        if problems:
+            raise ProblemError(problems)
         return command.call(arguments)
     except BrokenPipeError:
         raise
@@ -87,7 +122,7 @@ def call(argv: Sequence[str] | None) -> int:
 def explain_error(error: Exception, *, verbose: bool) -> int:
     """Tell what ended a command: a user's problems as such, anything else as a mistake of nodegraph's."""
     from nodegraph.cli.terminal import say, show_problems
-    from nodegraph.errors import Place, Problem, ProblemError
+    from nodegraph.errors import Place, Problem
 
     if isinstance(error, OSError):
         code = "disk_full" if error.errno == errno.ENOSPC else "file_unreadable"
@@ -104,6 +139,15 @@ def explain_error(error: Exception, *, verbose: bool) -> int:
     remedy = "please report it" if verbose else "please report it, with what the option -v adds"
     say(f"nodegraph has made a mistake ({reason}); {remedy}", stream=sys.stderr)
     return PROBLEMS
+
+
+def command_parsers(parser: argparse.ArgumentParser | None = None) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command's options."""
+    parser = parser or build_parser()
+    for action in parser._actions:  # pyright: ignore[reportPrivateUsage] (argparse has no other way to list them)
+        if action.dest == "command":
+            return dict(cast("dict[str, argparse.ArgumentParser]", action.choices or {}))
+    return {}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -15,10 +15,19 @@ from nodegraph.errors import Place, Problem, ProblemError, did_you_mean
 from nodegraph.workflow.read import similar_file
 
 if TYPE_CHECKING:
+    from nodegraph.execution.config import Config
     from nodegraph.execution.settings import Settings
     from nodegraph.registry import Registry
 
 DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+CACHE_OPTIONS: Final = (
+    ("cache", "cache"),
+    ("cache_dir", "cache_dir"),
+    ("cache_size", "cache_size"),
+    ("cache_free", "free_space"),
+    ("cache_memory", "cache_memory"),
+    ("model_memory", "model_memory"),
+)
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -38,11 +47,11 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         problems.append(problem)
     if problems:
         raise ProblemError(problems)
-    defaults = user_settings()
+    defaults = user_settings(config_named(arguments))
     paths = arguments.extra_model_paths or find_model_paths(tuple(models) or defaults.models)
     extra = tuple(pair for path in paths for pair in read_model_paths(path))
     packs = tuple(folder for path in paths for folder in read_pack_paths(path))
-    for option, setting in (("cache", "cache"), ("cache_dir", "cache_dir"), ("model_memory", "model_memory")):
+    for option, setting in CACHE_OPTIONS:
         if getattr(arguments, option, None) is not None:
             given[setting] = getattr(arguments, option)
     return replace(
@@ -55,6 +64,13 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         allow_pickle=arguments.allow_pickle,
         **given,
     )
+
+
+def config_named(arguments: argparse.Namespace) -> Config:
+    """The configuration that holds: the one that was named, or the user's."""
+    from nodegraph.execution.config import load_config
+
+    return load_config(arguments.config)
 
 
 def packs_of(
@@ -83,7 +99,7 @@ def registry_of(arguments: argparse.Namespace, settings: Settings | None = None)
     if problems:
         raise ProblemError(problems)
     if settings is None:
-        settings = user_settings()
+        settings = user_settings(config_named(arguments))
         packs = [folder for path in find_model_paths(settings.models) for folder in read_pack_paths(path)]
         known = (*settings.custom_nodes, *packs)
         settings = replace(settings, **packs_of(arguments, known, settings.allow_packs))

@@ -36,7 +36,8 @@ class Trace:
 class RunResult:
     """How a run went.
 
-    `values` holds the outputs of the nodes asked for (by id, then output number), `outputs` the workflow's named
+    `values` holds the outputs of the nodes asked for (by id, then output number; a list where an output gave several
+    items), `outputs` the workflow's named
     outputs, `saved` what output nodes wrote, `problems` the failures, in the order in which they happened.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import cast
 
 from nodegraph.cache.records import Tally
 from nodegraph.errors import Problem
@@ -11,6 +12,7 @@ from nodegraph.execution.events import Status
 from nodegraph.execution.forecast import Forecast
 from nodegraph.execution.result import RunResult, Trace
 from nodegraph.execution.states import DONE, HIT, SKIPPED
+from nodegraph.sockets.flow import Many
 
 Counts = Mapping[int, Sequence[str]]
 
@@ -41,7 +43,7 @@ def result_of(
 ) -> RunResult:
     """How a run went."""
     nodes, size = board.nodes, len(board.plan.graph.nodes)
-    values = {nodes[i].id: values for i in want if (values := board.values[i]) is not None}
+    values = {nodes[i].id: tuple(map(_plain, values)) for i in want if (values := board.values[i]) is not None}
     saved = {
         nodes[i].id: record.saved
         for i in board.order()
@@ -65,3 +67,8 @@ def result_of(
     )
     ran, hit, skipped = (tuple(counts[state]) for state in (DONE, HIT, SKIPPED))
     return RunResult(status, values, saved, tuple(problems), ran, hit, skipped, seconds, outputs, trace)
+
+
+def _plain(value: object) -> object:
+    """A value as callers know it: several items are a list."""
+    return list(cast("Many[object]", value).items) if type(value) is Many else value

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from nodegraph.jobs.rows import dump
+
 HEAD: Final = struct.Struct(">II")
 MAX_BYTES: Final = 1 << 30  # what is larger is no message of ours
 
@@ -23,7 +25,7 @@ class Frame(NamedTuple):
 
 def frame(data: Mapping[str, object], body: bytes = b"") -> bytes:
     """A message as bytes."""
-    head = json.dumps(data, separators=(",", ":"), default=str).encode()
+    head = dump(data).encode()
     return HEAD.pack(len(head), len(body)) + head + body
 
 

@@ -52,5 +52,9 @@ class Here:
         """The catalogue."""
         return await self._do(lambda: catalogue_of(self.reader.registry, self.settings.roots(None)))
 
+    def close(self) -> None:
+        """End the thread."""
+        self.thread.shutdown(wait=False, cancel_futures=True)
+
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.thread, work)

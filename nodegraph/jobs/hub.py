@@ -20,10 +20,11 @@ from nodegraph.jobs.store import JobStore
 LOG: Final = logging.getLogger(__name__)
 #: Kinds that are not written down: what they say is outdated at once.
 FLEETING: Final = frozenset(("progress", "queue", "worker"))
+#: Kinds whose last event says how things are, however long ago it was.
+LATEST: Final = frozenset(("queue", "worker"))
 FLUSH_SECONDS: Final = 0.05
 FLUSH_AT: Final = 1_000  # events that wait to be written
 PAGE: Final = 500  # events read from the store at a time
-END: Final = object()
 
 Key = tuple[str, str, str] | int
 
@@ -47,7 +48,7 @@ class Reader:
         while True:
             if self.closed:
                 raise StopAsyncIteration
-            if (event := self._next()) is not None:
+            if (event := self.poll()) is not None:
                 return event
             self.wake.clear()
             await self.wake.wait()
@@ -89,13 +90,22 @@ class Reader:
         self.waiting = {key: event for key, event in self.waiting.items() if isinstance(key, tuple)}
         self.behind = True
 
-    def _next(self) -> JobEvent | PreviewEvent | None:
+    def _forget_before(self, seq: int) -> None:
+        """Drop what an event of this number has overtaken: what is in the store, and progress from before it."""
+        self.waiting = {
+            key: event
+            for key, event in self.waiting.items()
+            if isinstance(event, JobEvent) and (event.seq > seq or event.kind in LATEST)
+        }
+
+    def poll(self) -> JobEvent | PreviewEvent | None:
+        """The next event that is there already, None if there is none."""
         if not self.page and self.behind:
             self.hub.flush()
             self.page.extend(self.hub.store.events(self.seen, self.job, PAGE))
             self.behind = len(self.page) == PAGE
-            if not self.behind:  # what came meanwhile is in the page, or fleeting
-                self.waiting = {key: event for key, event in self.waiting.items() if isinstance(key, tuple)}
+            if not self.behind:
+                self._forget_before(self.page[-1].seq if self.page else self.seen)
         if self.page:
             event = self.page.popleft()
             self.seen = event.seq

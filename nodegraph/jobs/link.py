@@ -29,7 +29,7 @@ WorkerState = Literal["starting", "ready", "busy", "stopping", "dead"]
 @dataclass(slots=True)
 class Link:
     """One worker process, and the job that it is at. `why`: the reason for which the supervisor killed it. `at`: the
-    nodes that have begun and not ended."""
+    nodes that have begun and not ended. made: what nodes have saved or shown so far."""
 
     device: str
     owner: str
@@ -37,6 +37,7 @@ class Link:
     state: WorkerState = "starting"
     job: Job | None = None
     at: dict[str, str] = field(default_factory=dict[str, str])
+    made: dict[str, object] = field(default_factory=dict[str, object])
     heard: float = field(default_factory=time.monotonic)
     cancelled: float | None = None
     why: str | None = None
@@ -52,10 +53,20 @@ class Link:
         with contextlib.suppress(OSError, RuntimeError):
             self.process.stdin.write(frame(data, body))
 
+    def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Take note of an event of its job, for the case that it does not live to tell the end."""
+        if kind == "started":
+            self.at[facts["node"]] = facts["type"]
+        elif kind in ("finished", "failed", "skipped", "cached"):
+            self.at.pop(facts["node"], None)
+            if "files" in facts or "shown" in facts:
+                self.made[facts["node"]] = {"files": facts.get("files", []), "shown": facts.get("shown", {})}
+
     def run(self, job: Job) -> None:
         """Have it do a job."""
         self.job, self.state, self.cancelled = job, "busy", None
         self.at.clear()
+        self.made = {}
         self.send({"say": "run", "job": job.id, "request": request_data(job.request)}, text_of(job.request))
 
     def cancel(self) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, cast
 
-from nodegraph.jobs.model import Job, Request, Result
+from nodegraph.jobs.model import Job, Request, Result, State
 
 #: What `job_of` takes, and where it is.
 JOB: Final = (
-    "SELECT id, state, text, request, number, created, attempts, started, finished, result, device, priority, max_attempts "
-    "FROM job JOIN asked USING (n)"
+    "SELECT id, state, text, request, number, created, attempts, started, finished, result, device, priority, "
+    "max_attempts FROM job JOIN asked USING (n)"
 )
+DEPTH: Final = 20  # how deep data that nodes show may be nested
 PACKED_FROM: Final = 512  # bytes from which a result is worth compressing
 PACKED: Final = b"z"
 LISTS: Final = frozenset(("problems", "executed", "cached", "skipped"))
@@ -23,7 +24,24 @@ PLAIN: Final = b"j"
 
 def dump(data: object) -> str:
     """JSON without spaces, and of ASCII, so that half a surrogate pair does no harm."""
-    return json.dumps(data, separators=(",", ":"), default=str)
+    try:
+        return json.dumps(data, separators=(",", ":"), default=str, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):  # numbers or keys that JSON has no words for
+        return json.dumps(plain(data), separators=(",", ":"))
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """A value as JSON has it; what JSON has no words for, as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # not infinite, and a number
+    if depth < DEPTH and isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return {str(key): plain(each, depth + 1) for key, each in mapping.items()}
+    if depth < DEPTH and isinstance(value, list | tuple):
+        return [plain(each, depth + 1) for each in cast("list[Any]", value)]
+    return str(value)
 
 
 def request_data(request: Request) -> dict[str, object]:
@@ -54,6 +72,21 @@ def result_of(data: dict[str, Any]) -> Result:
     values: dict[str, Any] = {name: value for name, value in data.items() if name in known}
     values |= {name: tuple(values[name]) for name in LISTS if name in values}
     return Result(**values)
+
+
+def end_data(state: State, result: Result | None) -> dict[str, object]:
+    """What the last event of a job says."""
+    result = result or Result()
+    failed = sum(cast("Mapping[str, object]", node).get("state") == "failed" for node in result.nodes.values())
+    data: dict[str, object] = {
+        "state": state,
+        "seconds": round(result.seconds, 6),
+        "executed": len(result.executed),
+        "cached": len(result.cached),
+        "failed": failed,
+        "skipped": len(result.skipped),
+    }
+    return data | ({"error": result.error} if result.error is not None else {})
 
 
 def pack(data: object) -> bytes:

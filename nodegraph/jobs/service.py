@@ -15,9 +15,10 @@ from nodegraph.jobs.link import Link
 from nodegraph.jobs.lock import FolderLock
 from nodegraph.jobs.model import OPEN, CheckReport, Job, Json, Request, Result, State, WorkerInfo
 from nodegraph.jobs.retention import Limits
+from nodegraph.jobs.rows import end_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.store import Ended, JobStore
-from nodegraph.jobs.supervisor import Supervisor, died_with_server, end_data
+from nodegraph.jobs.supervisor import Supervisor, died_with_server
 
 T = TypeVar("T")
 FILE: Final = "jobs.sqlite"
@@ -62,6 +63,8 @@ class LocalJobService:
         if self._store is None or self._hub is None or self._supervisor is None:
             return
         await self._supervisor.stop(grace)
+        if self._here is not None:
+            self._here.close()
         self._hub.close()
         self._store.close(self._hub.seq)
         self._store = self._hub = self._supervisor = None

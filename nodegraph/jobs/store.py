@@ -11,6 +11,7 @@ Methods are synchronous and take milliseconds at most. They are called from one 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 import uuid
@@ -27,6 +28,8 @@ from nodegraph.jobs.rows import JOB, dump, job_of, pack, request_data, result_da
 from nodegraph.jobs.schema import open_file
 
 QUEUE_ORDER: Final = "priority DESC, number, n"
+LARGEST: Final = 2**53
+ID_LENGTH: Final = 200  # characters of the name of a job
 RESERVED: Final = 10_000  # numbers of events set aside at a time, so that none is used twice after a crash
 
 
@@ -103,17 +106,23 @@ class JobStore:
     def _submit(self, request: Request) -> Job:
         id_, now, row = request.id or str(uuid.uuid4()), time.time(), dump(request_data(request))
         size = len(request.text) + len(row)
+        if not 0 < len(id_) <= ID_LENGTH or whole(id_) != id_:
+            message = f"a job cannot be called {shorten(id_)}"
+            raise ProblemError(Problem("bad_name", message, got=id_, hint="leave the id out, or use a UUID"))
+        if request.number is not None and not math.isfinite(request.number):
+            message = f"a place in the queue is a number, not {request.number}"
+            raise ProblemError(Problem("bad_number", message, got=str(request.number)))
         with self.changing(durable=True):
             self._refuse_overflow(size)
             number, count = request.number, self.meta("number") + 1
             if number is None:
                 number = -float(count) if request.front else float(count)
             try:
-                facts = (request.user, request.client, max(1, request.max_attempts), now, size)
+                facts = (request.user, request.client, max(1, bounded(request.max_attempts)), now, size)
                 n = self.execute(
                     "INSERT INTO job(id, state, priority, number, user, client, max_attempts, created, bytes) "
                     "VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
-                    (id_, request.priority, number, *facts),
+                    (id_, bounded(request.priority), number, *facts),
                 ).lastrowid
                 self.execute("INSERT INTO asked VALUES (?, ?, ?)", (n, request.text, row))
             except sqlite3.IntegrityError:
@@ -132,7 +141,7 @@ class JobStore:
 
     def get(self, id_: str) -> Job | None:
         """A job, whatever its state."""
-        row = self.execute(f"{JOB} WHERE id = ?", (id_,)).fetchone()
+        row = self.execute(f"{JOB} WHERE id = ?", (whole(id_),)).fetchone()
         return job_of(row) if row is not None else None
 
     def claim(self, owner: str, device: str | None = None) -> Job | None:
@@ -144,9 +153,9 @@ class JobStore:
         ).fetchone()
         return self.get(row[0]) if row is not None else None
 
-    def finish(self, id_: str, owner: str | None, state: State, result: Result | None) -> bool:
-        """End a running job; whether it was still the owner's (None: whoever's)."""
-        blob = pack(result_data(result)) if result is not None else None
+    def finish(self, id_: str, owner: str | None, state: State, result: Result | bytes | None) -> bool:
+        """End a running job; whether it was still the owner's (None: whoever's). result: may be packed already."""
+        blob = pack(result_data(result)) if isinstance(result, Result) else result
         changed = self.execute(
             "UPDATE job SET state = ?, finished = ?, result = ?, owner = NULL, bytes = bytes + ? "
             "WHERE id = ? AND state = 'running' AND (? IS NULL OR owner = ?)",
@@ -173,16 +182,18 @@ class JobStore:
     def move(
         self, id_: str, *, front: bool = False, before: str | None = None, priority: int | None = None
     ) -> Job | None:
-        """Put a queued job elsewhere in the queue; None if it, or `before`, is not queued."""
+        """Put a queued job elsewhere in the queue; None if it, or `before`, is not queued. Before another job, it has
+        that one's priority."""
+        id_ = whole(id_)
         with self.changing(durable=True):
             row = self.execute("SELECT n, priority FROM job WHERE id = ? AND state = 'queued'", (id_,)).fetchone()
             if row is None:
                 return None
+            if before is not None:
+                return self.get(id_) if place_before(self.connection, row[0], whole(before)) else None
             if priority is not None:
-                self.execute("UPDATE job SET priority = ? WHERE n = ?", (priority, row[0]))
-            if before is not None and not place_before(self.connection, row[0], before):
-                return None
-            if front and before is None:
+                self.execute("UPDATE job SET priority = ? WHERE n = ?", (bounded(priority), row[0]))
+            if front:
                 least = "SELECT min(number) - 1 FROM job WHERE state = 'queued' AND priority = o.priority AND n != o.n"
                 self.execute(f"UPDATE job AS o SET number = coalesce(({least}), number) WHERE n = ?", (row[0],))
         return self.get(id_)
@@ -206,7 +217,7 @@ class JobStore:
             order = _order(newest_first)
         rows = self.execute(
             f"{JOB} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
-            (*values, -1 if limit is None else limit, max(0, offset)),
+            (*values, -1 if limit is None else bounded(limit), max(0, bounded(offset))),
         )
         return [job_of(row) for row in rows]
 
@@ -221,7 +232,7 @@ class JobStore:
             ended = self.execute(
                 "UPDATE job SET state = 'cancelled', finished = ? "
                 "WHERE state = 'queued' AND id IN (SELECT value FROM json_each(?)) RETURNING id, client",
-                (time.time(), json.dumps(list(ids))),
+                (time.time(), listed(ids)),
             ).fetchall()
         self._trim(len(ended))
         return [Ended(*row) for row in ended]
@@ -232,7 +243,7 @@ class JobStore:
             rows = self.execute(
                 "UPDATE job SET cancel = 1 "
                 "WHERE state = 'running' AND id IN (SELECT value FROM json_each(?)) RETURNING id",
-                (json.dumps(list(ids)),),
+                (listed(ids),),
             ).fetchall()
         return [row[0] for row in rows]
 
@@ -242,7 +253,7 @@ class JobStore:
             rows = self.execute(
                 "DELETE FROM job WHERE state != 'running' AND id IN (SELECT value FROM json_each(?)) "
                 "RETURNING id, client",
-                (json.dumps(list(ids)),),
+                (listed(ids),),
             ).fetchall()
             gone = json.dumps([row[0] for row in rows])
             self.execute("DELETE FROM event WHERE job IN (SELECT value FROM json_each(?))", (gone,))
@@ -269,10 +280,10 @@ class JobStore:
 
     def events(self, after: int, job: str | None = None, limit: int = 500) -> list[JobEvent]:
         """The events after a number, of one job or of all, in order."""
-        mine, values = ("job = ? AND ", (job,)) if job is not None else ("", ())
+        mine, values = ("job = ? AND ", (whole(job),)) if job is not None else ("", ())
         rows = self.execute(
             f"SELECT seq, job, kind, at, data, client FROM event WHERE {mine}seq > ? ORDER BY seq LIMIT ?",
-            (*values, after, limit),
+            (*values, bounded(after), limit),
         )
         return [JobEvent(seq, of, kind, at, json.loads(data), client) for seq, of, kind, at, data, client in rows]
 
@@ -281,6 +292,21 @@ class JobStore:
         if self.ended_since_trim * 100 >= self.limits.history_length:
             self.ended_since_trim = 0
             trim_history(self.connection, self.limits)
+
+
+def whole(text: str) -> str:
+    """A text that SQLite takes whole: half a surrogate pair and zeros are written out, and so find nothing."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
+def listed(ids: Collection[str]) -> str:
+    """Ids as a JSON list."""
+    return json.dumps([whole(id_) for id_ in ids])
+
+
+def bounded(number: int) -> int:
+    """A whole number that SQLite takes."""
+    return max(-LARGEST, min(LARGEST, number))
 
 
 def _order(newest_first: bool) -> str:
@@ -296,5 +322,5 @@ def _where(states: Collection[State], user: str | None) -> tuple[str, list[Any]]
     values: list[Any] = list(wanted)
     if user is not None:
         parts.append("user = ?")
-        values.append(user)
+        values.append(whole(user))
     return " AND ".join(parts) or "1", values

@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
 from nodegraph.errors import Problem
@@ -18,7 +17,7 @@ from nodegraph.jobs.frames import Frame
 from nodegraph.jobs.hub import Hub
 from nodegraph.jobs.link import Link, start_worker
 from nodegraph.jobs.model import Job, PreviewEvent, Result, State, WorkerInfo
-from nodegraph.jobs.rows import result_of
+from nodegraph.jobs.rows import end_data, pack, result_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.store import JobStore
 
@@ -39,14 +38,20 @@ class Slot:
 
 
 class Outcome(NamedTuple):
-    """How a job ended at its owner; a state of None queues it again."""
+    """How a job ended at its owner; a state of None queues it again. told: what the event of it says. result: as
+    `pack` gives it. counts: whether it was one of the tries that a job may have."""
 
     job: Job
     owner: str
     state: State | None
-    result: Result | None = None
-    reason: Mapping[str, object] = MappingProxyType({})
+    told: Mapping[str, object]
+    result: bytes | None = None
     counts: bool = True
+
+
+def outcome_of(job: Job, owner: str, state: State, result: Result) -> Outcome:
+    """A job has ended in a way that its worker could not tell."""
+    return Outcome(job, owner, state, end_data(state, result), pack(result_data(result)))
 
 
 class Supervisor:
@@ -186,7 +191,7 @@ class Supervisor:
             case "preview":
                 self._take_preview(link, data, frame.body)
             case "done":
-                self._finish(slot, link, data)
+                self._finish(slot, link, frame)
             case "beat":
                 link.memory, link.models = data["memory"], data["models"]
             case "reply":
@@ -204,10 +209,7 @@ class Supervisor:
         if job is None or job.id != data["job"]:
             return
         for kind, facts in data["events"]:
-            if kind == "started":
-                link.at[facts["node"]] = facts["type"]
-            elif kind in ("finished", "failed", "skipped", "cached"):
-                link.at.pop(facts["node"], None)
+            link.note(kind, facts)
             self.hub.publish(job.id, kind, facts, job.request.client)
 
     def _take_preview(self, link: Link, data: Mapping[str, Any], image: bytes) -> None:
@@ -227,18 +229,18 @@ class Supervisor:
             )
         )
 
-    def _finish(self, slot: Slot, link: Link, data: Mapping[str, Any]) -> None:
+    def _finish(self, slot: Slot, link: Link, frame: Frame) -> None:
         """A worker has done its job."""
-        job = link.job
+        job, data = link.job, frame.data
         if job is None or job.id != data["job"]:
             return
         link.job, link.cancelled = None, None
         slot.failures = 0
         state = cast(State, data["state"])
         if state == "cancelled" and self.stopping and not self._is_cancelled(job):
-            self._settle(Outcome(job, link.owner, None, reason=STOPPED, counts=False))
+            self._settle(Outcome(job, link.owner, None, STOPPED, counts=False))
         else:
-            self._settle(Outcome(job, link.owner, state, result_of(data["result"])))
+            self._settle(Outcome(job, link.owner, state, data["end"], frame.body))
         link.state = "stopping" if self.stopping else "ready"
         self.changed()
         self.wake()
@@ -251,14 +253,14 @@ class Supervisor:
         link.job = None
         cancelled = self._is_cancelled(job)
         if cancelled:
-            self._settle(Outcome(job, link.owner, "cancelled", Result(error=reason)))
+            self._settle(outcome_of(job, link.owner, "cancelled", Result(link.made, error=reason)))
         elif self.stopping:
-            self._settle(Outcome(job, link.owner, None, reason=STOPPED, counts=False))
+            self._settle(Outcome(job, link.owner, None, STOPPED, counts=False))
         elif job.attempts < job.request.max_attempts:
-            self._settle(Outcome(job, link.owner, None, reason={"reason": reason, **_place(link)}))
+            self._settle(Outcome(job, link.owner, None, {"reason": reason, **_place(link)}))
         else:
-            result = Result(error=reason, problems=(died(link, reason).to_json(),))
-            self._settle(Outcome(job, link.owner, "interrupted", result))
+            result = Result(link.made, error=reason, problems=(died(link, reason).to_json(),))
+            self._settle(outcome_of(job, link.owner, "interrupted", result))
         self.changed()
         self.wake()
 
@@ -275,12 +277,14 @@ class Supervisor:
         try:
             if state is None:
                 if self.store.give_back(job.id, owner, count=outcome.counts):
-                    self._tell(job, "job_requeued", outcome.reason)
+                    self._tell(job, "job_requeued", outcome.told)
             elif self.store.finish(job.id, owner, state, outcome.result):
-                self._tell(job, "job_finished", end_data(state, outcome.result))
+                self._tell(job, "job_finished", outcome.told)
         except sqlite3.Error as error:
             LOG.error("how job %s ended cannot be written down: %s", job.id, error)
             self.late.append(outcome)
+        else:
+            self.hub.flush()  # whoever comes back after a crash is told, too
 
     # --- all workers
 
@@ -310,21 +314,6 @@ class Supervisor:
 
     def _tell_worker(self, link: Link) -> None:
         self.hub.publish("", "worker", {"device": link.device, "state": link.state, "pid": link.process.pid})
-
-
-def end_data(state: State, result: Result | None) -> dict[str, object]:
-    """What the last event of a job says."""
-    result = result or Result()
-    failed = sum(cast("Mapping[str, object]", node).get("state") == "failed" for node in result.nodes.values())
-    data: dict[str, object] = {
-        "state": state,
-        "seconds": round(result.seconds, 6),
-        "executed": len(result.executed),
-        "cached": len(result.cached),
-        "failed": failed,
-        "skipped": len(result.skipped),
-    }
-    return data | ({"error": result.error} if result.error is not None else {})
 
 
 def died(link: Link, reason: str) -> Problem:

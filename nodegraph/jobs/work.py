@@ -7,25 +7,25 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from nodegraph.context import CancelToken
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.execution import events
 from nodegraph.execution.provenance import api_prompt
 from nodegraph.execution.session import Session
-from nodegraph.graph.model import Graph
 from nodegraph.jobs.examine import Reader, examine
-from nodegraph.jobs.model import Request, Result
+from nodegraph.jobs.model import Request, Result, State
+from nodegraph.jobs.rows import dump, plain
 from nodegraph.sockets.values import Saved
 
 if TYPE_CHECKING:
     import PIL.Image
 
+SHOWN_BYTES: Final = 1 << 20  # what a node may show, in JSON
 PREVIEW_SIDE: Final = 512
 PREVIEW_QUALITY: Final = 85
 PREVIEW_SECONDS: Final = 0.1  # between two previews of a job
-DEPTH: Final = 20  # how deep data that nodes show may be nested
 
 
 class Outbox(Protocol):
@@ -103,7 +103,7 @@ class Notes:
 
 async def run_job(
     request: Request, session: Session, reader: Reader, outbox: Outbox, token: CancelToken
-) -> tuple[str, Result]:
+) -> tuple[State, Result]:
     """Do what a request asks for: how it ended, and its result. A job that cannot run has failed."""
     began = time.perf_counter()
     settings = session.settings
@@ -123,7 +123,7 @@ async def run_job(
         )
     except ProblemError as error:
         told = (*problems, *(problem.to_json() for problem in error.problems))
-        return "failed", Result(problems=told, seconds=time.perf_counter() - began, prompt=prompt_of(graph))
+        return "failed", Result(problems=told, seconds=time.perf_counter() - began, prompt=api_prompt(graph))
     finally:
         session.settings = before
     return result.status, Result(
@@ -134,7 +134,7 @@ async def run_job(
         skipped=result.skipped,
         seconds=time.perf_counter() - began,
         nodes=notes.nodes,
-        prompt=prompt_of(graph),
+        prompt=api_prompt(graph),
     )
 
 
@@ -142,11 +142,6 @@ def broken_run(error: BaseException) -> Result:
     """The result of a run that ended by a mistake of nodegraph's own, or of a pack's."""
     message = f"the run ended by itself: {type(error).__name__}: {error}"
     return Result(problems=(Problem("node_failed", message).to_json(),))
-
-
-def prompt_of(graph: Graph) -> dict[str, object]:
-    """The graph in API format."""
-    return cast("dict[str, object]", plain(api_prompt(graph)))
 
 
 def editor_file(request: Request) -> str | None:
@@ -170,21 +165,10 @@ def saved_data(saved: Saved) -> dict[str, object]:
         }
         for file in saved.files
     ]
-    return {**({"files": files} if files else {}), **({"shown": plain(dict(saved.shown))} if saved.shown else {})}
-
-
-def plain(value: object, depth: int = 0) -> object:
-    """A value as JSON has it; what JSON has no words for, as text."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)  # not infinite, and a number
-    if depth < DEPTH and isinstance(value, Mapping):
-        mapping = cast("Mapping[object, object]", value)
-        return {str(key): plain(each, depth + 1) for key, each in mapping.items()}
-    if depth < DEPTH and isinstance(value, list | tuple):
-        return [plain(each, depth + 1) for each in cast("list[Any]", value)]
-    return str(value)
+    shown = plain(dict(saved.shown)) if saved.shown else None
+    if shown is not None and len(dump(shown)) > SHOWN_BYTES:
+        shown = {"text": [f"more than {SHOWN_BYTES:,} bytes, which are too many to be shown"]}
+    return {**({"files": files} if files else {}), **({"shown": shown} if shown is not None else {})}
 
 
 def jpeg_of(image: PIL.Image.Image) -> tuple[bytes, int, int]:

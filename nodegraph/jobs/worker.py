@@ -13,7 +13,6 @@ import importlib
 import os
 import pickle
 import queue
-import resource
 import sys
 import threading
 import traceback
@@ -31,7 +30,7 @@ from nodegraph.jobs.catalogue import catalogue_of
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
-from nodegraph.jobs.rows import request_of, result_data
+from nodegraph.jobs.rows import end_data, pack, request_of, result_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.work import broken_run, run_job
 
@@ -127,7 +126,8 @@ class Worker:
         outbox.flush()
         with self.lock:
             self.job = None
-        self.writer.send({"say": "done", "job": id_, "state": state, "result": result_data(result)})
+        end = end_data(state, result)
+        self.writer.send({"say": "done", "job": id_, "state": state, "end": end}, pack(result_data(result)))
 
     def hear(self) -> None:
         """Take messages from the supervisor until it is gone."""
@@ -227,7 +227,7 @@ def warm_up() -> None:
 def resident_bytes() -> int:
     """Bytes of memory that this process takes."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
 

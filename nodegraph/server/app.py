@@ -40,5 +40,9 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
 def make_runner(app: web.Application) -> web.AppRunner:
     """What runs the application on a socket, with its access log and without aiohttp's signal handlers."""
     return web.AppRunner(
-        app, access_log_class=AccessLog, access_log=logging.getLogger("nodegraph.access"), handle_signals=False
+        app,
+        access_log_class=AccessLog,
+        access_log=logging.getLogger("nodegraph.access"),
+        handle_signals=False,
+        shutdown_timeout=2.0,
     )

@@ -56,7 +56,7 @@ def check_host(request: web.Request, names: frozenset[str]) -> None:
     if len(given) != 1 or not is_known_host(given[0], names):
         shown = given[0][:80] if given else "(none)"
         message = f"this server does not go by the name {shown!r}"
-        hint = "name it with --allowed-host when starting the server, if it is yours"
+        hint = "name it with --allow-host when starting the server, if it is yours"
         raise ProblemError(Problem("wrong_host", message, got=shown, hint=hint))
 
 

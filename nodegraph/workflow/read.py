@@ -22,7 +22,7 @@ from nodegraph.workflow.ui_reader import is_ui_format
 from nodegraph.workflow.webp import is_webp
 from nodegraph.workflow.yaml_reader import read_yaml
 
-Format = Literal["auto", "yaml", "json"]
+Format = Literal["auto", "yaml", "json", "toml"]
 T = TypeVar("T")
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -111,8 +111,7 @@ def read_document(
     built: T | None = None
     fatal: tuple[Problem, ...] = ()
     try:
-        is_json = format == "json" or (format == "auto" and looks_like_json(source.text))
-        root = read_json(source, report) if is_json else read_yaml(source, report)
+        root = _root(source, report, format)
         if root is None:
             raise ProblemError(Problem("not_a_workflow", "the file is empty", source.place(0, 0)))
         built = build(root, report)
@@ -124,6 +123,15 @@ def read_document(
 def holds_metadata(data: bytes) -> bool:
     """Whether a file begins as the pictures do in which workflows are looked for: PNG and WebP."""
     return data.startswith(PNG_SIGNATURE) or is_webp(data)
+
+
+def _root(source: Source, report: Report, format: Format) -> Located | None:
+    if format == "toml":
+        from nodegraph.workflow.toml_reader import read_toml
+
+        return read_toml(source, report)
+    is_json = format == "json" or (format == "auto" and looks_like_json(source.text))
+    return read_json(source, report) if is_json else read_yaml(source, report)
 
 
 def read_bytes(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> bytes:

@@ -89,18 +89,18 @@ def test_packs_come_from_further_paths_and_the_configuration(cli: Cli, file: Fil
     assert known() == set()
     file("extra_model_paths.yaml", f"comfy:\n  base_path: {tmp_path}\n  custom_nodes: one\n  loras: loras\n")
     assert known() == {"One"}
-    file("config/nodegraph/config.yaml", f"packs: {{custom_nodes: {tmp_path / 'two'}}}\n")
+    file("config/nodegraph/nodegraph.toml", f"custom_nodes = '{tmp_path / 'two'}'\n")
     assert known() == {"One", "Two"}
     assert known("--no-custom-nodes") == set()
     assert known("--allow-pack", "pack-two") == {"Two"}
     assert "Two" in cli("schema").out  # also where there are no folders of models
-    file("config/nodegraph/config.yaml", f"packs:\n  custom_nodes: [{tmp_path / 'two'}]\n  allow_packs: [pack one]\n")
+    file("config/nodegraph/nodegraph.toml", f"custom_nodes = ['{tmp_path / 'two'}']\nallow_pack = ['pack one']\n")
     assert known() == {"One"}
-    file("config/nodegraph/config.yaml", "packs: {custom_nodes: 5, allow_packs: {a: 1}}\n")
+    file("config/nodegraph/nodegraph.toml", "custom_nodes = [[1]]\nallow_pack = true\n")
     wrong = cli("nodes")
     assert wrong.code == 1
-    assert "'packs: custom_nodes' is a folder or a list of folders" in wrong.err
-    assert "'packs: allow_packs' is a list of names" in wrong.err
+    assert "'custom_nodes' cannot be [[1]]" in wrong.err
+    assert "'allow_pack' cannot be True" in wrong.err
 
 
 def test_a_folder_that_is_not_there_is_a_mistake(cli: Cli, tmp_path: Path):

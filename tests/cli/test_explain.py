@@ -108,15 +108,15 @@ def test_a_folder_that_cannot_hold_results_is_told_of_and_the_run_goes_on(cli: C
 def test_the_configuration_names_the_folder(cli: Cli, file: File, pack: Path, monkeypatch: object):
     import os
 
-    config = Path(os.environ["XDG_CONFIG_HOME"]) / "nodegraph" / "config.yaml"
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "nodegraph" / "nodegraph.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text("cache: {dir: kept}\n")
+    config.write_text('cache_dir = "kept"\n')
     try:
         cli("run", file("sum.yaml", SUM), "--nodes", pack)
         assert Path("kept/v1/index.db").is_file()
-        config.write_text("cache: {dri: kept}\n")
+        config.write_text('cache_dri = "kept"\n')
         broken = cli("run", "sum.yaml", "--nodes", pack)
         assert broken.code == 1
-        assert "config.yaml:1:9" in broken.err
+        assert "nodegraph.toml:1:1" in broken.err
     finally:
         config.unlink()

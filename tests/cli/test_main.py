@@ -19,6 +19,11 @@ File = Callable[[str, str], Path]
 
 COMMANDS = (
     "run",
+    "serve",
+    "submit",
+    "jobs",
+    "logs",
+    "cancel",
     "explain",
     "sweep",
     "check",
@@ -30,6 +35,7 @@ COMMANDS = (
     "lock",
     "verify",
     "cache",
+    "config",
     "version",
 )
 HEAVY = {

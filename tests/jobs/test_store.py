@@ -190,6 +190,40 @@ def test_events_of_open_jobs_outlive_those_of_ended_ones(tmp_path: Path):
     assert kept[-1].seq == 300
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "", "a\0b", "é" * 1_000, "'; DROP TABLE job; --"])
+def test_odd_names_find_nothing_and_break_nothing(tmp_path: Path, odd: str):
+    store = store_in(tmp_path)
+    store.submit(Request("text", id="a"))
+    assert store.get(odd) is None
+    assert store.move(odd, front=True) is None
+    assert store.move("a", before=odd, priority=5) is None
+    assert (store.delete([odd]), store.cancel_queued([odd]), store.mark_cancelled([odd])) == ([], [], [])
+    assert store.jobs(user=odd) == []
+    assert store.events(0, odd) == []
+    kept = store.get("a")
+    assert kept is not None and kept.request.priority == 0
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "", "a\0b", "x" * 10_000])
+def test_jobs_cannot_be_called_anything(tmp_path: Path, odd: str):
+    store = store_in(tmp_path)
+    if odd:
+        assert problem(lambda: store.submit(Request("text", id=odd))).code == "bad_name"
+    else:
+        assert store.submit(Request("text", id=odd)).id  # none is given
+
+
+def test_numbers_beyond_what_sqlite_knows_are_bounded(tmp_path: Path):
+    store = store_in(tmp_path)
+    store.submit(Request("text", id="last", priority=-(10**30)))
+    store.submit(Request("text", id="first", priority=10**30, max_attempts=10**30))
+    assert [job.id for job in store.jobs(limit=10**30)] == ["first", "last"]
+    assert store.jobs(offset=10**30) == []
+    assert problem(lambda: store.submit(Request("text", number=float("nan")))).code == "bad_number"
+    assert problem(lambda: store.submit(Request("\ud800"))).code == "bad_encoding"
+    assert store.count() == 2
+
+
 def test_ten_thousand_jobs_are_listed_and_cancelled(tmp_path: Path):
     store = store_in(tmp_path)
     with store.changing():

@@ -66,6 +66,27 @@ nodes:
     in_service(tmp_path, work, backoff=QUICK)
 
 
+def test_what_a_job_has_saved_before_its_worker_died_is_told(tmp_path: Path):
+    async def work(service: LocalJobService) -> None:
+        text = """\
+nodegraph: 1
+nodes:
+  first: {uses: Write, with: {value: 1, name: saved}}
+  deadly: {uses: Die, with: {value: 1}}
+  shown: {uses: Tell, with: {value: $deadly}}
+"""
+        job = service.submit(Request(text, max_attempts=1))
+        await until(service.subscribe(job=job.id), "job_finished")
+        found = service.get(job.id)
+        assert found is not None and found.result is not None
+        told = service.subscribe(after=0, job=job.id)
+        events = [event for event in await until(told, "job_finished") if isinstance(event, JobEvent)]
+        finished = [event.data["node"] for event in events if event.kind == "finished"]
+        assert list(found.result.outputs) == finished
+
+    in_service(tmp_path, work, backoff=QUICK)
+
+
 def test_a_job_may_say_how_often_it_is_tried(tmp_path: Path):
     async def work(service: LocalJobService) -> None:
         job = await done(service, chain("Die"), max_attempts=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from nodegraph.errors import Place, Problem, ProblemError
 from nodegraph.jobs.model import Request
@@ -105,7 +106,7 @@ async def form_parts(request: web.Request, limit: int):  # noqa: ANN201
                     raise ProblemError(too_large(limit))
                 data += chunk
             yield part, bytes(data)
-    except (ValueError, KeyError, AssertionError, RuntimeError):
+    except (ValueError, KeyError, AssertionError, RuntimeError, HttpProcessingError):
         raise bad_request("the form cannot be read") from None
 
 
