@@ -216,3 +216,11 @@ def test_an_id_is_given_once(server: Server):
     assert server.post("/api/v1/jobs", asked).status == 201
     again = server.post("/api/v1/jobs", asked)
     assert (again.status, again.code) == (409, "job_exists")
+
+
+def test_a_large_workflow_is_taken_too(server: Server):
+    nodes = {str(i): {"class_type": "Number", "inputs": {"value": i}} for i in range(6_000)}
+    nodes["last"] = {"class_type": "Tell", "inputs": {"value": ["7", 0]}}
+    answer = server.post("/api/v1/jobs", {"workflow": nodes})
+    assert answer.status == 201, answer.body[:500]
+    assert server.wait(answer.json["id"])["result"]["outputs"]["last"]["shown"] == {"text": ["it is 7"]}
