@@ -102,7 +102,7 @@ class Listener:
     async def _gather(self) -> None:
         async for event in self.subscription:
             if isinstance(event, PreviewEvent):
-                if event.client == self.client and (self.with_metadata or self.hub.heard(event.job)):
+                if self._wants(event):
                     self._put(event)
             else:
                 for message in self._messages(event):
@@ -110,6 +110,12 @@ class Listener:
             while len(self.outbox) >= OUTBOX:
                 self.emptied.clear()
                 await self.emptied.wait()
+
+    def _wants(self, event: PreviewEvent) -> bool:
+        """Whether a preview is for this client, of a node that it has been told runs."""
+        run = self.runs.get(event.job) if event.client == self.client else None
+        heard = self.with_metadata or self.hub.heard(event.job)
+        return heard and run is not None and event.node in run.running
 
     def _messages(self, event: JobEvent) -> Iterator[Message]:
         if event.kind == "queue":
