@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -39,8 +39,8 @@ def Compute(seconds: float, salt: int = 0) -> Saved:
 '''
 
 
-@asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[tuple[str, int]]:
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, int]]:
     """A server in a process of its own: its address and process id."""
     (folder / "packs").mkdir()
     (folder / "packs" / "steps.py").write_text(PACK + HEAVY, encoding="utf-8")
@@ -59,8 +59,9 @@ async def served(folder: Path) -> AsyncIterator[tuple[str, int]]:
 async def start_seconds(folder: Path) -> float:
     """Seconds from the command to the first answer."""
     began = time.perf_counter()
-    async with served(folder) as (url, _), aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as answer:
-        await answer.read()
+    with served(folder) as (url, _):
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as answer:
+            await answer.read()
         return time.perf_counter() - began
 
 
@@ -165,8 +166,8 @@ async def measure(small: bool) -> list[list[object]]:
     times = 20 if small else 200
     with tempfile.TemporaryDirectory() as folder:
         started = await start_seconds(Path(folder))
-    with tempfile.TemporaryDirectory() as folder:
-        async with served(Path(folder)) as (url, pid), aiohttp.ClientSession() as session:
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (url, pid):
+        async with aiohttp.ClientSession() as session:
             socket = await session.ws_connect(f"{url}/ws?clientId=bench")
             watcher = Watcher(socket)
             for i in range(5):
