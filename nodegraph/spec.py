@@ -111,7 +111,7 @@ class InputSpec:
     arrives is computed only if the node asks for it. raw: a link arrives as itself, `[node, output]`, and not as its
     value. takes_list: of several items that arrive all are taken at once, as a list. custom: values may be written of
     which only the pack knows what they mean, such as colours. options: what else editors are
-    told of it, in ComfyUI's words.
+    told of it, in ComfyUI's words, and `optional` where a pack declares it among the optional inputs.
     """
 
     name: str

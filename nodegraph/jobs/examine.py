@@ -16,7 +16,8 @@ from nodegraph.graph.model import Graph
 from nodegraph.graph.seeds import RANDOM, with_random_seeds
 from nodegraph.jobs.model import CheckReport, Request
 from nodegraph.registry import Registry
-from nodegraph.workflow.document import Loaded
+from nodegraph.workflow.document import Loaded, NodeEntry
+from nodegraph.workflow.parts import is_part
 from nodegraph.workflow.read import load_text
 
 REMEMBERED: Final = 16  # workflows whose texts need not be read again
@@ -73,6 +74,9 @@ def examine(request: Request, reader: Reader, settings: Settings) -> Examined:
     workflow = loaded.workflow
     if workflow is None:
         return Examined(None, tuple(loaded.problems), {})
+    strange = [homeless(entry) for entry in workflow.nodes.values() if is_part(entry.uses)]
+    if strange and request.file is None:
+        return Examined(None, (*loaded.problems, *strange), {})
     registry, params = reader.registry, request.params
     anew = [name for name, value in params.items() if value == RANDOM]
     workflow = with_random_seeds(workflow, registry, again=anew)
@@ -90,3 +94,10 @@ def examine(request: Request, reader: Reader, settings: Settings) -> Examined:
     if any(problem.severity == "error" for problem in problems):
         graph = None
     return Examined(graph, tuple(problems), nodes)
+
+
+def homeless(entry: NodeEntry) -> Problem:
+    """The answer to a sub-workflow of a text that lies nowhere: a client must not have any file of the server read."""
+    message = f"{entry.uses} cannot be found: this workflow came as a text, and lies in no folder"
+    hint = "send it as 'nodegraph submit' does, which puts sub-workflows into their places first"
+    return Problem("file_not_found", message, entry.uses_place, node=entry.id, got=entry.uses, hint=hint)

@@ -28,14 +28,15 @@ WorkerState = Literal["starting", "ready", "busy", "stopping", "dead"]
 
 @dataclass(slots=True)
 class Link:
-    """One worker process, and the job that it is at. `why`: the reason for which the supervisor killed it. `at`: the
-    nodes that have begun and not ended. made: what nodes have saved or shown so far."""
+    """One worker process, and the job that it is at. `why`: the reason for which the supervisor killed it. begun: it
+    has got its job. at: the nodes that have begun and not ended. made: what nodes have saved or shown so far."""
 
     device: str
     owner: str
     process: asyncio.subprocess.Process
     state: WorkerState = "starting"
     job: Job | None = None
+    begun: bool = False
     at: dict[str, str] = field(default_factory=dict[str, str])
     made: dict[str, object] = field(default_factory=dict[str, object])
     heard: float = field(default_factory=time.monotonic)
@@ -53,6 +54,10 @@ class Link:
         with contextlib.suppress(OSError, RuntimeError):
             self.process.stdin.write(frame(data, body))
 
+    def weigh(self, data: Mapping[str, Any]) -> None:
+        """Take note of how much memory it takes."""
+        self.memory, self.models = data["memory"], data["models"]
+
     def note(self, kind: str, facts: Mapping[str, Any]) -> None:
         """Take note of an event of its job, for the case that it does not live to tell the end."""
         if kind == "started":
@@ -66,7 +71,7 @@ class Link:
         """Have it do a job."""
         self.job, self.state, self.cancelled = job, "busy", None
         self.at.clear()
-        self.made = {}
+        self.begun, self.made = False, {}
         self.send({"say": "run", "job": job.id, "request": request_data(job.request)}, text_of(job.request))
 
     def cancel(self) -> None:

@@ -73,8 +73,9 @@ def input_info(given: InputSpec, roots: Roots) -> list[object]:
 
 
 def _is_asked(given: InputSpec) -> bool:
-    """Whether clients show an input among the required ones: those are the ones with a default, too."""
-    return given.required or (given.is_widget and given.default is not None)
+    """Whether clients know an input as a required one: those are the ones with a default, too, unless a pack says
+    otherwise."""
+    return given.required or (given.is_widget and given.default is not None and not given.options.get("optional"))
 
 
 def _options(given: InputSpec) -> dict[str, object]:

@@ -22,6 +22,7 @@ from nodegraph.jobs.supervisor import Supervisor, died_with_server
 
 T = TypeVar("T")
 FILE: Final = "jobs.sqlite"
+CATALOGUE_SECONDS: Final = 1.0  # how long a catalogue is good for: making one looks into all folders of models
 PATIENCE: Final = 60.0  # seconds that a question waits for a worker that is starting
 
 
@@ -35,6 +36,7 @@ class LocalJobService:
         self._hub: Hub | None = None
         self._supervisor: Supervisor | None = None
         self._here = Here(settings) if can_answer_here(settings) else None
+        self._known: tuple[float, Json] | None = None
         self._told = False
 
     # --- coming up and going down
@@ -210,10 +212,14 @@ class LocalJobService:
         return cast("Sequence[Json]", await self._ask({"say": "explain"}, request))
 
     async def catalogue(self) -> Json:
-        """All node types. See `JobService.catalogue`."""
-        if self._here is not None:
-            return await self._here.catalogue()
-        return cast(Json, await self._ask({"say": "catalogue"}))
+        """All node types. See `JobService.catalogue`. What it says of files may be a second old."""
+        if self._known is None or time.monotonic() - self._known[0] > CATALOGUE_SECONDS:
+            if self._here is not None:
+                found = await self._here.catalogue()
+            else:
+                found = cast(Json, await self._ask({"say": "catalogue"}))
+            self._known = (time.monotonic(), found)
+        return self._known[1]
 
     async def free(self, *, models: bool = False, memory: bool = False) -> None:
         """Let go of loaded models, and of results kept in memory, as soon as no job runs."""

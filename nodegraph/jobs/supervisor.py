@@ -192,8 +192,10 @@ class Supervisor:
                 self._take_preview(link, data, frame.body)
             case "done":
                 self._finish(slot, link, frame)
+            case "begun":
+                link.begun = True
             case "beat":
-                link.memory, link.models = data["memory"], data["models"]
+                link.weigh(data)
             case "reply":
                 link.answer(data)
             case "ready":
@@ -235,6 +237,7 @@ class Supervisor:
         if job is None or job.id != data["job"]:
             return
         link.job, link.cancelled = None, None
+        link.weigh(data)
         slot.failures = 0
         state = cast(State, data["state"])
         if state == "cancelled" and self.stopping and not self._is_cancelled(job):
@@ -256,6 +259,8 @@ class Supervisor:
             self._settle(outcome_of(job, link.owner, "cancelled", Result(link.made, error=reason)))
         elif self.stopping:
             self._settle(Outcome(job, link.owner, None, STOPPED, counts=False))
+        elif not link.begun:  # it was dead before, or died of something else
+            self._settle(Outcome(job, link.owner, None, {"reason": reason}, counts=False))
         elif job.attempts < job.request.max_attempts:
             self._settle(Outcome(job, link.owner, None, {"reason": reason, **_place(link)}))
         else:

@@ -127,15 +127,26 @@ class Worker:
         with self.lock:
             self.job = None
         end = end_data(state, result)
-        self.writer.send({"say": "done", "job": id_, "state": state, "end": end}, pack(result_data(result)))
+        facts = {"say": "done", "job": id_, "state": state, "end": end}
+        self.writer.send({**facts, **self.taken()}, pack(result_data(result)))
+
+    def taken(self) -> dict[str, int]:
+        """How much memory this process takes, and its models alone."""
+        return {"memory": resident_bytes(), "models": self.session.pool.used if self.session is not None else 0}
 
     def hear(self) -> None:
-        """Take messages from the supervisor until it is gone."""
+        """Take messages from the supervisor until it is gone, and end then: nobody is left to work for."""
+        with contextlib.suppress(OSError):
+            self._hear()
+        os._exit(0)
+
+    def _hear(self) -> None:
         while (frame := read_frame_from(self.stream)) is not None:
             match frame.data["say"]:
                 case "run":
                     with self.lock:
                         self.job, self.token = frame.data["job"], CancelToken()
+                    self.writer.send({"say": "begun", "job": frame.data["job"]})
                     self.jobs.put(frame)
                 case "cancel":
                     with self.lock:
@@ -148,15 +159,13 @@ class Worker:
                     self.jobs.put(None)
                 case _:
                     self.questions.put(frame)
-        os._exit(0)  # nobody is left to work for
 
     def beat(self) -> None:
         """Give a sign of life every now and then, with how much memory is taken."""
         wait = threading.Event()
         while True:
-            models = self.session.pool.used if self.session is not None else 0
             try:
-                self.writer.send({"say": "beat", "memory": resident_bytes(), "models": models})
+                self.writer.send({"say": "beat", **self.taken()})
             except OSError:
                 os._exit(0)
             wait.wait(self.beat_seconds)

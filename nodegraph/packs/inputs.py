@@ -99,7 +99,7 @@ def input_of(
         lazy=bool(options.get("lazy", False)),
         raw=bool(options.get("rawLink", False)),
         custom=LINKED.isdisjoint(type_.names) and VALUE_TYPES.isdisjoint(type_.names) and not type_.is_any,
-        options=dict(options),
+        options=dict(options) if required else {**options, "optional": True},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Final
@@ -17,6 +18,7 @@ from nodegraph.workflow.tree import Located, Report
 SIMPLE: Final = frozenset(("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"))
 #: Texts that `json` reads and others do not, or that may be too much: the slow reader looks at them.
 SUSPECT: Final = re.compile(r"\\u[dD][89a-fA-F]|\d{19}|[eE][+]?\d{3}|-?(?:NaN|Infinity)|[\[{](?:\s*[\[{]){16}")
+LARGE: Final = 200_000  # bytes
 MAX_DEPTH: Final = DEFAULT_LIMITS.depth
 
 
@@ -80,6 +82,8 @@ async def read_json(request: web.Request, *, lenient: bool = False, limit: int |
         return {}
     require_json(request, lenient=lenient)
     data = await read_bytes(request, limit or request.client_max_size)
+    if len(data) > LARGE:  # nobody else waits while this one is read
+        return await asyncio.to_thread(parse_json, data)
     return parse_json(data) if data else {}
 
 

@@ -18,7 +18,6 @@ log = logging.getLogger("nodegraph.server")
 #: Status codes of problems; any other is a mistake in what the client sent.
 STATUS: Final[Mapping[str, int]] = {
     "not_found": 404,
-    "file_not_found": 404,
     "wrong_host": 421,
     "wrong_origin": 403,
     "wrong_media_type": 415,
@@ -35,6 +34,9 @@ STATUS: Final[Mapping[str, int]] = {
     "cannot_write": 500,
     "disk_full": 507,
     "server_busy": 503,
+    "queue_full": 503,
+    "not_ready": 503,
+    "job_exists": 409,
 }
 #: Problems of aiohttp's own exceptions.
 CODES: Final[Mapping[int, str]] = {
@@ -80,6 +82,10 @@ def error_json(first: Problem, problems: Sequence[Problem]) -> dict[str, object]
     }
 
 
+class RefusedError(ProblemError):
+    """Problems of what a client sent: whatever they are, the request was wrong, and not the address or the server."""
+
+
 def not_found(what: str) -> ProblemError:
     """The exception for something that is not there, or that nobody may see."""
     return ProblemError(Problem("not_found", f"there is no such {what}"))
@@ -110,6 +116,8 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
     """Turn whatever a handler raises into an answer; what nobody expected goes to the log, whole."""
     try:
         return await handler(request)
+    except RefusedError as error:
+        return error_response(error.problems, status=400)
     except ProblemError as error:
         return error_response(error.problems)
     except web.HTTPException as error:

@@ -106,6 +106,16 @@ nodes:
     assert sorted(ran.read_text().split()) == ["1", "100", "2", "3"]
 
 
+def test_a_worker_that_holds_everything_up_does_not_outlive_its_server(tmp_path: Path):
+    with Server(tmp_path) as server:
+        server.submit(chain("Frozen"))
+        server.hear(lambda line: line.get("kind") == "started" and line["data"]["node"] == "middle")
+        (worker,) = _children(server.process.pid)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait(PATIENCE)
+        assert gone(worker)
+
+
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

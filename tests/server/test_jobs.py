@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -105,6 +106,18 @@ def test_an_envelope_says_only_what_envelopes_say(server: Server, body: object):
     assert (answer.status, answer.code) == (400, "bad_request")
 
 
+@pytest.mark.parametrize("uses", ["./part.yaml", "../part.yaml", "./../../etc/part.json", "./nothing.yaml"])
+def test_no_workflow_makes_the_server_read_another_file(server: Server, uses: str):
+    (server.folder / "part.yaml").write_text("password: hidden-thing")
+    path = os.path.relpath(server.folder / "part.yaml")
+    api_format = json.dumps({"1": {"class_type": f"./{path}", "inputs": {}}})
+    for body, kind in ((f"nodegraph: 1\nnodes: {{a: {{uses: {uses}}}}}", YAML), (api_format, JSON)):
+        for address in ("/api/v1/jobs", "/api/v1/plan"):
+            answer = server.ask("POST", address, body, kind)
+            assert "came as a text" in answer.body.decode()
+            assert "hidden-thing" not in answer.body.decode()
+
+
 def test_a_picture_without_a_workflow(server: Server):
     for data in (picture(), picture(kind="WEBP")):
         kind = "image/png" if data.startswith(b"\x89") else "image/webp"
@@ -196,3 +209,18 @@ def test_who_comes_back_gets_the_events_that_were_missed_each_once(server: Serve
     assert all(a < b for a, b in pairwise(seqs))
     assert stream(server, f"after=0&job={job}", {}, 5) == [*first, *rest]
     assert server.get("/api/v1/events?after=x").code == "bad_request"
+
+
+def test_an_id_is_given_once(server: Server):
+    asked = {"workflow": SUM, "id": "mine"}
+    assert server.post("/api/v1/jobs", asked).status == 201
+    again = server.post("/api/v1/jobs", asked)
+    assert (again.status, again.code) == (409, "job_exists")
+
+
+def test_a_large_workflow_is_taken_too(server: Server):
+    nodes = {str(i): {"class_type": "Number", "inputs": {"value": i}} for i in range(6_000)}
+    nodes["last"] = {"class_type": "Tell", "inputs": {"value": ["7", 0]}}
+    answer = server.post("/api/v1/jobs", {"workflow": nodes})
+    assert answer.status == 201, answer.body[:500]
+    assert server.wait(answer.json["id"])["result"]["outputs"]["last"]["shown"] == {"text": ["it is 7"]}

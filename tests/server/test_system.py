@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import subprocess
 import sys
@@ -112,3 +113,18 @@ def test_there_are_not_more_streams_than_the_limit_allows(tmp_path: Path):
             assert (answer.status, answer.code) == (503, "server_busy")
 
         with_socket(server, "", second)
+
+
+def test_who_goes_makes_room_for_others_even_if_nothing_happens(tmp_path: Path):
+    with serving(tmp_path, limits=ServerLimits(sockets=1)) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("GET", "/api/v1/events?job=none")
+        response = connection.getresponse()
+        assert response.status == 200
+        assert server.ask("HEAD", "/api/v1/events").status == 503
+        response.close()
+        connection.close()
+        for _ in range(20_000):
+            if server.ask("HEAD", "/api/v1/events").status == 200:
+                return
+        raise AssertionError("the place of a client that has gone is never free again")

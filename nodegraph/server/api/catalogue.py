@@ -6,22 +6,42 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from nodegraph.context import MODEL_FOLDERS, Roots
 from nodegraph.resources import models_folder
 from nodegraph.server.api.common import answer_tagged, service_of, settings_of
 from nodegraph.server.errors import not_found
+from nodegraph.server.files import matches
 from nodegraph.server.settings import ServerSettings
+
+
+class Written:
+    """The catalogue as it was last sent: it is large, and writing it anew each time would hold up everybody else."""
+
+    def __init__(self) -> None:
+        self.digest = ""
+        self.body = b""
+
+
+WRITTEN: Final[web.AppKey[Written]] = web.AppKey("written", Written)
 
 
 async def list_nodes(request: web.Request) -> web.Response:
     """All node types, and the packs that could not be loaded."""
     found = await service_of(request).catalogue()
-    data = {"nodes": found.get("nodes", {}), "broken": found.get("broken", [])}
-    return answer_tagged(request, data, str(found.get("digest")))
+    digest = str(found.get("digest"))
+    etag = f'"{digest}"'
+    if matches(request.headers.get(hdrs.IF_NONE_MATCH), etag):
+        return web.Response(status=304, headers={hdrs.ETAG: etag})
+    written = request.app[WRITTEN]
+    if written.digest != digest:
+        data = {"nodes": found.get("nodes", {}), "broken": found.get("broken", [])}
+        written.body = await asyncio.to_thread(lambda: json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
+        written.digest = digest
+    return web.Response(body=written.body, content_type="application/json", headers={hdrs.ETAG: etag})
 
 
 async def get_node(request: web.Request) -> web.Response:
@@ -54,6 +74,7 @@ def models_of(settings: ServerSettings) -> dict[str, list[str]]:
 
 def add_routes(app: web.Application) -> None:
     """Add the routes of node types and models."""
+    app[WRITTEN] = Written()
     app.router.add_get("/api/v1/nodes", list_nodes)
     app.router.add_get("/api/v1/nodes/{name}", get_node)
     app.router.add_get("/api/v1/models", list_models)

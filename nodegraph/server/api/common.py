@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import re
@@ -66,6 +67,19 @@ def validator(name: str) -> Validator:
 
     schema = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": document()["components"]["schemas"]}}
     return Draft202012Validator(schema)
+
+
+async def prepare(app: web.Application) -> None:
+    """Read openapi.yaml and what checks bodies in the background, so that the first request need not wait for it."""
+    app[PREPARING] = asyncio.create_task(asyncio.to_thread(validator, "JobRequest"))
+
+
+async def end_preparing(app: web.Application) -> None:
+    """Wait for what was begun."""
+    await app[PREPARING]
+
+
+PREPARING: Final[web.AppKey[asyncio.Task[object]]] = web.AppKey("preparing", asyncio.Task)
 
 
 def check_body(data: object, name: str) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from nodegraph.server.errors import bad_request
 from nodegraph.server.keys import SETTINGS
 
 HEARTBEAT: Final = 20.0
+LOOK: Final = 0.5  # seconds between looks at whether the client is still there
 
 
 class Sockets:
@@ -120,7 +121,7 @@ async def as_stream(request: web.Request, subscription: Subscription) -> web.Str
     if request.method == "HEAD":
         return response
     await response.write(b": nodegraph\n\n")
-    alive = asyncio.create_task(keep_alive(response))
+    alive = asyncio.create_task(keep_alive(request, response, subscription))
     try:
         async for event in subscription:
             await response.write(sse(event))
@@ -139,11 +140,18 @@ def sse(event: JobEvent | PreviewEvent) -> bytes:
     return f"{head}event: {kind}\ndata: {data}\n\n".encode("utf-8", "replace")
 
 
-async def keep_alive(response: web.StreamResponse) -> None:
-    """Write a comment now and then."""
-    while True:
-        await asyncio.sleep(HEARTBEAT)
-        await response.write(b": alive\n\n")
+async def keep_alive(request: web.Request, response: web.StreamResponse, subscription: Subscription) -> None:
+    """Write a comment now and then, and end the subscription of a client that has gone; no event may ever tell."""
+    waited = 0.0
+    try:
+        while request.transport is not None and not request.transport.is_closing():
+            await asyncio.sleep(LOOK)
+            waited += LOOK
+            if waited >= HEARTBEAT:
+                waited = 0.0
+                await response.write(b": alive\n\n")
+    finally:
+        subscription.close()
 
 
 async def close_all(app: web.Application) -> None:

@@ -9,11 +9,11 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from nodegraph.errors import CATALOGUE, Place, Problem, ProblemError
+from nodegraph.errors import CATALOGUE, Place, Problem
 from nodegraph.jobs.model import FINAL, Job, Json, Request, Result, State
 from nodegraph.server.api.common import answer, flag, page, read_body, service_of, without_paths
 from nodegraph.server.api.submitting import from_envelope, read_request
-from nodegraph.server.errors import bad_request, error_response, not_found
+from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found
 
 BASE = "/api/v1/jobs"
 
@@ -117,7 +117,7 @@ async def check(request: web.Request, asked: Request) -> None:
     """Refuse a workflow that cannot run, with all that is wrong. Raises ProblemError."""
     report = await service_of(request).check(asked)
     if not report.runnable:
-        raise ProblemError([problem_of(data) for data in report.problems] or nothing_to_run())
+        raise RefusedError([problem_of(data) for data in report.problems] or nothing_to_run())
 
 
 def nothing_to_run() -> Problem:

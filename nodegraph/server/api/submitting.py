@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from nodegraph.errors import Place, Problem, ProblemError
 from nodegraph.jobs.model import Request
 from nodegraph.server.api.common import check_body, settings_of
-from nodegraph.server.bodies import is_json, media_type, parse_json, read_bytes, too_large, wrong_kind
+from nodegraph.server.bodies import LARGE, is_json, media_type, parse_json, read_bytes, too_large, wrong_kind
 from nodegraph.server.errors import bad_request
 
 YAML_KINDS: Final = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -32,7 +32,8 @@ async def read_request(request: web.Request) -> Request:
     if kind in YAML_KINDS:
         return Request(text_of(await read_bytes(request, limits.body)))
     if is_json(kind):
-        return from_json(await read_bytes(request, limits.body))
+        data = await read_bytes(request, limits.body)
+        return await asyncio.to_thread(from_json, data) if len(data) > LARGE else from_json(data)
     if kind in PICTURE_KINDS:
         return await from_picture(await read_bytes(request, limits.upload), {})
     if kind == MULTIPART:
