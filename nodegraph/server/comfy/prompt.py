@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping
@@ -130,7 +131,7 @@ async def accept(service: JobService, prompt: JsonObject, asked: Request, target
     report = await service.check(replace(asked, text=text, only=tuple(outputs)))
     if report.runnable:
         return Accepted(text, tuple(outputs), {})
-    verdict = judge(prompt, report.problems, outputs, info)
+    verdict = await asyncio.to_thread(judge, prompt, report.problems, outputs, info)
     if verdict.everything or not verdict.good:
         raise Refused("prompt_outputs_failed_validation", *_summary(report), nodes=verdict.errors)
     rest = _written(pruned(prompt, verdict.good))

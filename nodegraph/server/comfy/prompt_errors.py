@@ -28,6 +28,10 @@ TYPES: Final[Mapping[str, str]] = {
 }
 
 
+#: Nodes with errors whose dependent outputs are looked for; each costs a walk through the prompt.
+MOST_FOLLOWED: Final = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is wrong with a prompt. everything: problems that concern all of it. errors: per node. good: the outputs
@@ -40,7 +44,7 @@ class Verdict:
 
 def judge(prompt: Prompt, problems: Iterable[Json], outputs: Sequence[str], object_info: Json) -> Verdict:
     """Sort the problems of a check by node. A node that no output needs is nobody's concern."""
-    needed = {output: ancestors(prompt, (output,)) for output in outputs}
+    needed, followers = ancestors(prompt, outputs), followers_of(prompt)
     everything: list[Json] = []
     by_node: dict[str, list[Json]] = {}
     for problem in problems:
@@ -49,16 +53,18 @@ def judge(prompt: Prompt, problems: Iterable[Json], outputs: Sequence[str], obje
         node = problem.get("node")
         if not isinstance(node, str) or node not in prompt:
             everything.append(problem)
-        elif any(node in nodes for nodes in needed.values()):
+        elif node in needed:
             by_node.setdefault(node, []).append(problem)
     errors: NodeErrors = {}
     for node, found in by_node.items():
         class_type = _class_type(prompt, node)
         facts = object_info.get(class_type)
         described = [error_of(prompt, node, problem, facts) for problem in found]
-        dependent = [output for output in outputs if node in needed[output]]
+        reached = reachable(followers, (node,)) if len(errors) < MOST_FOLLOWED else {node}
+        dependent = [output for output in outputs if output in reached]
         errors[node] = {"errors": described, "dependent_outputs": dependent, "class_type": class_type}
-    good = [output for output in outputs if not by_node.keys() & needed[output]]
+    bad = reachable(followers, by_node)
+    good = [output for output in outputs if output not in bad]
     return Verdict(everything, errors, good)
 
 
@@ -110,14 +116,29 @@ def input_config(facts: object, name: str) -> object:
 
 def ancestors(prompt: Prompt, nodes: Collection[str]) -> set[str]:
     """These nodes and all that they need, as far as they are in the prompt."""
+    before = {node: [link[0] for link in _inputs(prompt, node).values() if is_link(link)] for node in prompt}
+    return reachable(before, nodes)
+
+
+def followers_of(prompt: Prompt) -> dict[str, list[str]]:
+    """For each node those that take something from it."""
+    after: dict[str, list[str]] = {node: [] for node in prompt}
+    for node in prompt:
+        for link in _inputs(prompt, node).values():
+            if is_link(link) and link[0] in after:
+                after[link[0]].append(node)
+    return after
+
+
+def reachable(ways: Mapping[str, Sequence[str]], nodes: Iterable[str]) -> set[str]:
+    """These nodes and all that ways lead to, as far as they are known."""
     found: set[str] = set()
     stack = list(nodes)
     while stack:
         node = stack.pop()
-        if node in found or node not in prompt:
-            continue
-        found.add(node)
-        stack += [link[0] for link in _inputs(prompt, node).values() if is_link(link)]
+        if node in ways and node not in found:
+            found.add(node)
+            stack += ways[node]
     return found
 
 

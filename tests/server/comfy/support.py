@@ -21,6 +21,7 @@ from nodegraph.jobs.service import LocalJobService
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.resources import models_folder
 from nodegraph.server.app import make_app, make_runner
+from nodegraph.server.comfy.hub import HUB, Hub
 from nodegraph.server.settings import ServerSettings
 
 END = ("execution_success", "execution_error", "execution_interrupted")
@@ -34,6 +35,7 @@ class Running:
     settings: ServerSettings
     service: LocalJobService
     loop: asyncio.AbstractEventLoop
+    hub: Hub
 
     def call(self, work: Callable[[], Any]) -> Any:
         """Do something where the server runs."""
@@ -70,12 +72,14 @@ def serving(folder: Path, **changes: Any) -> Iterator[Running]:
         service = LocalJobService(JobSettings(folder / "data", runs, threads=1))
         await service.start()
         try:
-            runner = make_runner(make_app(service, settings))
+            app = make_app(service, settings)
+            runner = make_runner(app)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             port = runner.addresses[0][1]
-            ready.append(Running(f"http://127.0.0.1:{port}", settings, service, asyncio.get_running_loop()))
+            url, loop = f"http://127.0.0.1:{port}", asyncio.get_running_loop()
+            ready.append(Running(url, settings, service, loop, app[HUB]))
             up.set()
             await asyncio.to_thread(down.wait)
             await runner.cleanup()

@@ -105,6 +105,32 @@ def test_a_thousand_nodes_are_told_within_a_megabyte(server: Running) -> None:
     asyncio.run(main())
 
 
+def test_a_client_that_does_not_read_holds_nobody_up(server: Running) -> None:
+    prompt: dict[str, Any] = {}
+    for i in range(300):
+        prompt[f"n{i}"] = {"class_type": "PrimitiveString", "inputs": {"value": f"{i} " + "x" * 2000}}
+        prompt[f"show{i}"] = {"class_type": "PreviewAny", "inputs": {"source": [f"n{i}", 0]}}
+
+    async def main() -> None:
+        host, port = server.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+        key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+        writer.write(f"GET /ws?clientId=slow HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n{key}\r\n\r\n".encode())
+        async with Client(server.url, "quick") as quick:
+            for i in range(12):
+                prompt["n0"]["inputs"]["value"] = str(i)
+                await quick.queue(prompt, client_id="slow")
+            await quick.run(empty_picture(30, "behind"))
+            slow = server.call(lambda: server.hub.listeners["slow"])
+            assert len(slow.outbox) <= 1000
+            assert len(slow.subscription.waiting) <= 1000
+        writer.transport.abort()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
 def test_what_is_cached_is_told_with_its_pictures(server: Running) -> None:
     async def main() -> None:
         async with Client(server.url, "cached") as client:

@@ -66,25 +66,27 @@ async def browsing(folder: Path, url: str) -> AsyncIterator[Page]:
     assert BROWSER is not None
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--window-size=1200,800"]
     command = [BROWSER, *options, f"--user-data-dir={folder}", "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            port = folder / "DevToolsActivePort"
-            for _ in range(120):
-                if port.exists() and len(lines := port.read_text().splitlines()) > 1:
-                    break
-                await asyncio.sleep(0.25)
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{lines[0]}") as http:
-                async with http.get("/json/list") as answer:
-                    target = next(each for each in await answer.json() if each["type"] == "page")
-                async with http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                    page = Page(socket)
-                    await page.ask("Runtime.enable")
-                    await page.ask("Log.enable")
-                    await page.ask("Page.enable")
-                    await page.ask("Page.navigate", url=url)
-                    yield page
-        finally:
-            process.kill()
+    silent: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = await asyncio.create_subprocess_exec(*command, **silent)
+    try:
+        port = folder / "DevToolsActivePort"
+        for _ in range(120):
+            if port.exists() and len(lines := port.read_text().splitlines()) > 1:
+                break
+            await asyncio.sleep(0.25)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{lines[0]}") as http:
+            async with http.get("/json/list") as answer:
+                target = next(each for each in await answer.json() if each["type"] == "page")
+            async with http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                page = Page(socket)
+                await page.ask("Runtime.enable")
+                await page.ask("Log.enable")
+                await page.ask("Page.enable")
+                await page.ask("Page.navigate", url=url)
+                yield page
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def test_the_web_app_starts_queues_and_shows(tmp_path: Path) -> None:
