@@ -72,7 +72,7 @@ def port_number(text: str) -> int:
 
 def call(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    from nodegraph.cli.serving import prepare_logs, run_server
+    from nodegraph.cli.serving import run_server
     from nodegraph.cli.setup import bad_device, settings_of
     from nodegraph.errors import ProblemError
 
@@ -82,7 +82,6 @@ def call(arguments: argparse.Namespace) -> int:
         raise ProblemError(problems)
     settings = settings_of(arguments)
     jobs, server = job_settings(arguments, settings, devices), server_settings(arguments, settings)
-    prepare_logs(arguments)
     return run_server(jobs, server, arguments)
 
 

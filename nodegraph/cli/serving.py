@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nodegraph.cli.exit_codes import INTERRUPTED
@@ -26,7 +28,8 @@ TERMINATED: Final = 143  # as shells have it for a program that ended by SIGTERM
 def run_server(jobs: JobSettings, server: ServerSettings, arguments: argparse.Namespace) -> int:
     """Serve until a signal says to stop; returns the exit code. Raises ProblemError."""
     try:
-        return asyncio.run(serve(jobs, server, arguments))
+        with logs(arguments):
+            return asyncio.run(serve(jobs, server, arguments))
     except KeyboardInterrupt:  # before the handlers of signals were there
         return INTERRUPTED
 
@@ -112,12 +115,20 @@ class AsJson(logging.Formatter):
         return json.dumps(facts, ensure_ascii=False)
 
 
-def prepare_logs(arguments: argparse.Namespace) -> None:
-    """Have what is logged go to standard error, as lines for people or as JSON."""
+@contextmanager
+def logs(arguments: argparse.Namespace) -> Generator[None]:
+    """Have what is logged meanwhile go to standard error, as lines for people or as JSON."""
     handler = logging.StreamHandler()
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
     handler.setFormatter(AsJson() if arguments.log_format == "json" else plain)
     logger = logging.getLogger("nodegraph")
-    logger.handlers = [handler]
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO if arguments.verbose or arguments.log_format == "json" else logging.WARNING)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
