@@ -17,6 +17,7 @@ from nodegraph.sockets.flow import Many
 from nodegraph.sockets.types import ANY, SocketType, accepts
 from nodegraph.workflow.document import NodeEntry, Ref, Scalar, Slot, Template, Value, Workflow
 from nodegraph.workflow.parts import BROKEN, is_part
+from nodegraph.workflow.texts import filled_in
 
 MISSING = object()  # what is left of a value that had a problem of its own
 MAX_DEPTH = 64
@@ -111,7 +112,7 @@ def shown_value(draft: Draft, value: Value) -> object:
     if isinstance(value, Ref):
         return draft.params.get(value.name, value)
     if isinstance(value, Template) and all(isinstance(part, str) or part.name in draft.params for part in value.parts):
-        return "".join([part if isinstance(part, str) else _text(draft.params[part.name]) for part in value.parts])
+        return "".join([part if isinstance(part, str) else filled_in(draft.params[part.name]) for part in value.parts])
     return value
 
 
@@ -207,19 +208,13 @@ def _fill_text(draft: Draft, entry: NodeEntry, input_name: str, template: Templa
             continue
         draft.used.add(part.name)
         if part.name in draft.params:
-            pieces.append(_text(draft.params[part.name]))
+            pieces.append(filled_in(draft.params[part.name]))
             continue
         complete = False
         if part.name not in draft.workflow.params:
             problem = complaints.unknown_template_name(draft.hints, part)
             draft.problems.append(placed(problem, entry, input_name))
     return "".join(pieces) if complete else MISSING
-
-
-def _text(value: Scalar) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def note_params(draft: Draft, value: Value) -> None:

@@ -34,7 +34,7 @@ def added_nodes(
     `nodes` is the graph so far and `number_of` finds a node in it. Links may lead to nodes of the graph and to others
     of the same expansion.
     """
-    making = _Making(parent, nodes, registry, ChoiceLists(roots), number_of)
+    making = _Making(parent, nodes, ChoiceLists(roots), number_of)
     for name, call in calls.items():
         spec = registry.get(call.type)
         if name in making.numbers or number_of(name) is not None:
@@ -59,11 +59,10 @@ class _Making:
         self,
         parent: GraphNode,
         nodes: Sequence[GraphNode],
-        registry: Registry,
         choices: ChoiceLists,
         number_of: Callable[[str], int | None],
     ) -> None:
-        self.parent, self.nodes, self.registry = parent, nodes, registry
+        self.parent, self.nodes = parent, nodes
         self.choices, self.number_of = choices, number_of
         self.numbers: dict[str, int] = {}
         self.specs: list[NodeSpec] = []

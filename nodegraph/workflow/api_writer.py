@@ -9,7 +9,7 @@ from typing import Final, cast
 from nodegraph.errors import Problem, shorten
 from nodegraph.spec import NodeSpec
 from nodegraph.workflow.document import NodeEntry, Ref, Scalar, Slot, Template, Workflow
-from nodegraph.workflow.texts import name_fault
+from nodegraph.workflow.texts import filled_in, name_fault
 
 Specs = Mapping[str, NodeSpec]
 
@@ -32,7 +32,7 @@ class Filling:
             return self.params.get(value.name, UNKNOWN)
         if isinstance(value, Template):
             parts = [part if isinstance(part, str) else self.params.get(part.name, UNKNOWN) for part in value.parts]
-            return UNKNOWN if UNKNOWN in parts else "".join([written(part) for part in parts])
+            return UNKNOWN if UNKNOWN in parts else "".join([filled_in(cast(Scalar, part)) for part in parts])
         if isinstance(value, tuple):
             items = [self.value(item) for item in cast("tuple[object, ...]", value)]
             return UNKNOWN if UNKNOWN in items else items
@@ -60,13 +60,6 @@ class Filling:
             hint = f"write ${value.name}.0 for its first output"
             self.problems.append(Problem("unknown_output", message, place, entry.id, name, str(value), hint=hint))
         return value.name, number or 0
-
-
-def written(part: object) -> str:
-    """A value inside a text."""
-    if part is None:
-        return ""
-    return str(part).lower() if isinstance(part, bool) else str(part)
 
 
 def api_data(

@@ -16,6 +16,7 @@ from nodegraph.errors import Place, Problem, did_you_mean, listing, shorten
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Span, Sweep, Template, Value, Workflow
 from nodegraph.workflow.param_values import Fault, fit
 from nodegraph.workflow.read import load_file
+from nodegraph.workflow.texts import filled_in
 
 MAX_PARTS: Final = 10_000
 
@@ -213,7 +214,7 @@ def _filled(state: _State, level: _Level, entry: NodeEntry, key: str, template: 
         elif isinstance(value, (Ref, str)):
             parts.append(value)
         elif isinstance(value, bool | int | float | None):
-            parts.append("" if value is None else str(value).lower() if isinstance(value, bool) else str(value))
+            parts.append(filled_in(value))
         else:
             message = "a text can only be filled with texts and numbers"
             place = entry.places.get(key, entry.place)

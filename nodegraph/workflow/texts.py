@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from nodegraph.workflow.document import Ref, Slot, Template
+from nodegraph.workflow.document import Ref, Scalar, Slot, Template
 
 NAME_HELP: Final = "a name is a letter or _, then letters, digits, _ and -, at most 64 in all"
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -117,6 +117,13 @@ def bad_reference(text: str, match: re.Match[str]) -> BadReference:
     return BadReference(
         piece, f"'{piece if len(piece) < 60 else piece[:60] + '…'}' is not the name of a parameter", hint
     )
+
+
+def filled_in(value: Scalar) -> str:
+    """A parameter's value as it stands in a text that it is filled into."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def escape(text: str) -> str:
