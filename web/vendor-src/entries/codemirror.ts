@@ -14,11 +14,12 @@ export {
   Text,
   Transaction,
 } from '@codemirror/state';
-export type { ChangeSpec, Extension, Range, SelectionRange, TransactionSpec } from '@codemirror/state';
+export type { ChangeSpec, Extension, Range, SelectionRange, StateEffectType, TransactionSpec } from '@codemirror/state';
 export {
   Decoration,
   EditorView,
   GutterMarker,
+  MatchDecorator,
   ViewPlugin,
   WidgetType,
   crosshairCursor,
