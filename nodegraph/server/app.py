@@ -8,6 +8,7 @@ from aiohttp import web
 
 from nodegraph.jobs.model import JobService
 from nodegraph.server import api, comfy
+from nodegraph.server.canvas import add_canvas
 from nodegraph.server.errors import errors_middleware
 from nodegraph.server.keys import SERVICE, SETTINGS
 from nodegraph.server.login import add_login
@@ -34,6 +35,7 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
     add_login(app)
     api.add_routes(app)
     comfy.add_routes(app)
+    add_canvas(app)
     return app
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nodegraph.errors import Place, Problem, did_you_mean, listing, shorten
+from nodegraph.workflow.arrangement import arranged
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Span, Sweep, Template, Value, Workflow
 from nodegraph.workflow.param_values import Fault, fit
 from nodegraph.workflow.read import load_file
@@ -48,15 +49,13 @@ def inline_parts(workflow: Workflow) -> tuple[Workflow, tuple[Problem, ...]]:
         for name, ref in workflow.outputs.items()
     }
     kept = {name: ref for name, ref in outputs.items() if isinstance(ref, Ref)}
-    layout = {name: place for name, place in workflow.layout.items() if name in nodes}
     flat = replace(
         workflow,
         nodes=MappingProxyType(nodes),
         outputs=MappingProxyType(kept),
-        layout=MappingProxyType(layout),
         text=None,  # it is no longer what the file says
     )
-    return flat, tuple(state.problems)
+    return arranged(flat, workflow, lambda name: name if name in nodes else None), tuple(state.problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nodegraph.errors import Place, Problem, ProblemError
+from nodegraph.workflow.arrangement import arranged
 from nodegraph.workflow.document import Loaded, NodeEntry, Workflow
 from nodegraph.workflow.limits import DEFAULT_LIMITS, Limits
 from nodegraph.workflow.png import read_text_chunks
@@ -71,14 +72,8 @@ def is_png(path: str | os.PathLike[str]) -> bool:
 def joined(prompt: Workflow, editor: Workflow) -> Workflow:
     """What ran, with what the editor knows of its nodes."""
     nodes = {name: titled(entry, editor.nodes.get(name)) for name, entry in prompt.nodes.items()}
-    layout = {name: at for name, at in editor.layout.items() if name in nodes}
-    return replace(
-        prompt,
-        nodes=MappingProxyType(nodes),
-        layout=MappingProxyType(layout),
-        groups=editor.groups,
-        notes=editor.notes,
-    )
+    known = replace(prompt, nodes=MappingProxyType(nodes), groups=editor.groups, notes=editor.notes)
+    return arranged(known, editor, lambda name: name if name in nodes else None)
 
 
 def titled(entry: NodeEntry, shown: NodeEntry | None) -> NodeEntry:
