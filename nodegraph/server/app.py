@@ -10,6 +10,7 @@ from nodegraph.jobs.model import JobService
 from nodegraph.server import api, comfy
 from nodegraph.server.errors import errors_middleware
 from nodegraph.server.keys import SERVICE, SETTINGS
+from nodegraph.server.leftovers import add_sweeping
 from nodegraph.server.login import add_login
 from nodegraph.server.metrics import add_metrics, metrics_middleware
 from nodegraph.server.pictures import add_pictures
@@ -32,6 +33,7 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
     add_pictures(app, settings)
     add_metrics(app)
     add_login(app)
+    add_sweeping(app)
     api.add_routes(app)
     comfy.add_routes(app)
     return app

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-
 from tests.cli.support import environment
 from tests.jobs.support import PACK, PATIENCE
 from tests.server.support import Client
@@ -32,6 +31,7 @@ class Served(Client):
     ) -> None:
         packs = folder / "packs"
         packs.mkdir(parents=True, exist_ok=True)
+        (folder / "in").mkdir(exist_ok=True)
         (packs / "jobtoys.py").write_text(pack, encoding="utf-8")
         command = [sys.executable, "-m", "tests.server.child", fault, "--port", "0", "--nodes", "packs"]
         command += ["--data-dir", "data", "--output-dir", "out", "--input-dir", "in", "--cache-dir", "kept"]
@@ -89,7 +89,7 @@ class Served(Client):
         return [int(pid) for pid in listed.split()]
 
     def event(self, kind: str, job: str, node: str | None = None) -> dict[str, Any]:
-        """Wait for an event of a job, also one that was before."""
+        """Wait for an event of a job, also one that was before (but progress, which is not written down)."""
         for event in self.events(f"after=0&job={job}"):
             if event["kind"] == kind and node in (None, event["data"].get("node")):
                 return event
