@@ -211,6 +211,12 @@ class LocalJobService:
         """For each node whether it would run, and why. Raises ProblemError."""
         return cast("Sequence[Json]", await self._ask({"say": "explain"}, request))
 
+    async def convert(self, request: Request, to: str, *, picture: bool = False) -> Json:
+        """A workflow in another format. See `JobService.convert`. Raises ProblemError."""
+        if self._here is not None:
+            return await self._here.convert(request, to, picture=picture)
+        return cast(Json, await self._ask({"say": "convert", "to": to, "picture": picture}, request))
+
     async def catalogue(self) -> Json:
         """All node types. See `JobService.catalogue`. What it says of files may be a second old."""
         if self._known is None or time.monotonic() - self._known[0] > CATALOGUE_SECONDS:
@@ -231,9 +237,14 @@ class LocalJobService:
         return self.supervisor.infos()
 
     async def _ask(self, data: Json, request: Request | None = None) -> object:
-        """Ask a worker, as soon as one is up."""
+        """Ask a worker, as soon as one is up; another one if that dies over it."""
         link = await self._any_worker()
-        return await link.ask(data, request)
+        try:
+            return await link.ask(data, request)
+        except ProblemError:
+            if link.state != "dead":
+                raise
+        return await (await self._any_worker()).ask(data, request)
 
     async def _any_worker(self) -> Link:
         until = time.monotonic() + PATIENCE

@@ -27,6 +27,7 @@ from nodegraph.context import CancelToken
 from nodegraph.errors import ProblemError
 from nodegraph.execution.session import Session, registry_for
 from nodegraph.jobs.catalogue import catalogue_of
+from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
@@ -87,6 +88,7 @@ class Worker:
         self.beat_seconds = settings.beat_seconds
         self.session: Session | None = None
         self.folders, self.warm = settings.nodes, settings.warm
+        self.watched = False  # whether anybody looks at previews
 
     def serve(self) -> None:
         """Do jobs until the supervisor says that there will be no more, or is gone."""
@@ -115,7 +117,7 @@ class Worker:
         request = request_of(frame.body.decode("utf-8", "surrogatepass"), frame.data["request"])
         outbox = EventOutbox(self.writer, id_)
         try:
-            state, result = await run_job(request, session, reader, outbox, self.token)
+            state, result = await run_job(request, session, reader, outbox, self.token, lambda: self.watched)
         except ProblemError as error:
             state, result = "failed", Result(problems=tuple(problem.to_json() for problem in error.problems))
         except BrokenPipeError:  # the supervisor is gone
@@ -153,6 +155,8 @@ class Worker:
                         token = self.token if self.job == frame.data["job"] else None
                     if token is not None:
                         token.cancel()
+                case "watch":
+                    self.watched = frame.data["on"]
                 case "free":
                     self.jobs.put(frame)
                 case "leave":
@@ -186,6 +190,9 @@ class Worker:
                     case "check":
                         request = asked(frame)
                         data["value"] = asdict(examine(request, reader, self.settings).report(request))
+                    case "convert":
+                        to, picture = frame.data["to"], frame.data["picture"]
+                        data["value"] = convert(asked(frame), to, registry, self.settings, picture=picture)
                     case _:
                         aside = aside or Session(self.settings, registry)
                         data["value"] = explained(asked(frame), reader, aside)
