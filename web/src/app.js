@@ -108,6 +108,18 @@ export class App {
     /** What is said to the reader, the newest last. @type {Signal<readonly {id: number, tone: Tone, text: string, hint?: string, action?: {label: string, run: () => void}}[]>} */
     this.messages = signal(/** @type {any} */ ([]));
     this.lastMessage = 0;
+    /** What screen readers are told. @type {Signal<string>} */
+    this.announced = signal('');
+    /** Where the pointer is over the canvas, in its units; null while it is elsewhere. @type {{x: number, y: number} | null} */
+    this.pointer = null;
+    /** What the canvas shows the middle of; the canvas sets it. @type {() => {x: number, y: number}} */
+    this.middle = () => ({ x: 0, y: 0 });
+  }
+
+  /** Tell screen readers what has happened, where the page shows it. @param {string} text */
+  announce(text) {
+    this.announced.set('');
+    this.announced.set(text);
   }
 
   /**

@@ -9,7 +9,6 @@ import { addEditing } from './editing.js';
 import { startFiles } from './files.js';
 import { mountKeys } from './input/keys.js';
 import { startLive } from './net/live.js';
-import { mountDialogs } from './panels/dialogs.js';
 import { mountHeader } from './panels/header.js';
 import { mountMessages } from './panels/messages.js';
 import { mountSearch } from './panels/search.js';
@@ -44,7 +43,6 @@ mountHeader(app, region('header'));
 mountSide(app, region('side'));
 mountYaml(app, region('yaml'));
 mountSearch(app, region('overlays'));
-mountDialogs(app, region('overlays'));
 mountMessages(app, region('messages'));
 mountKeys(app);
 // For whoever looks into the page from its console, and for tests.

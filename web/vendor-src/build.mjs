@@ -5,32 +5,32 @@
  *   node build.mjs --check   make them again in memory and compare; says what differs and ends with 1
  *   node build.mjs --sums    compare the files with manifest.json only; needs no package and no network
  */
-import { createHash } from "node:crypto";
-import { mkdir, readFile, readdir, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const VENDOR = join(HERE, "..", "vendor");
-const AXE = join(HERE, "..", "..", "tests", "web", "vendor");
-const MODULES = ["yaml", "codemirror", "dagre"];
+const VENDOR = join(HERE, '..', 'vendor');
+const AXE = join(HERE, '..', '..', 'tests', 'web', 'vendor');
+const MODULES = ['yaml', 'codemirror', 'dagre'];
 
 /** @typedef {{ name: string, version: string, licence: string }} Package */
 /** @typedef {{ file: string, sha256: string, packages: Package[] }} Entry */
 
 /** @param {string} text */
-const sha256 = (text) => createHash("sha256").update(text).digest("hex");
+const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 
 /**
  * What a package says of itself, with the text of its licence.
  * @param {string} name
  */
 async function facts(name) {
-  const folder = join(HERE, "node_modules", name);
-  const about = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+  const folder = join(HERE, 'node_modules', name);
+  const about = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
   const file = (await readdir(folder)).find((each) => /^licen[sc]e(\.|$)/i.test(each));
   if (file === undefined) throw new Error(`${name} has no licence file`);
-  const text = (await readFile(join(folder, file), "utf8")).replace(/\r\n/g, "\n").trim();
+  const text = (await readFile(join(folder, file), 'utf8')).replace(/\r\n/g, '\n').trim();
   return { name, version: about.version, licence: about.license, text };
 }
 
@@ -45,21 +45,24 @@ function banner(packages) {
     const of = `${each.name} ${each.version} (${each.licence})`;
     texts.set(each.text, [...(texts.get(each.text) ?? []), of]);
   }
-  const parts = [...texts].map(([text, of]) => `${of.join("\n")}\n\n${text}`);
-  const made = "Made by web/vendor-src/build.mjs from published packages. Do not edit.";
-  return `/*!\n${[made, ...parts].join("\n\n----\n\n").replaceAll("*/", "* /")}\n*/\n`;
+  const parts = [...texts].map(([text, of]) => `${of.join('\n')}\n\n${text}`);
+  const made = 'Made by web/vendor-src/build.mjs from published packages. Do not edit.';
+  return `/*!\n${[made, ...parts].join('\n\n----\n\n').replaceAll('*/', '* /')}\n*/\n`;
 }
 
 /** dagre's readable build, a script, as a module. */
 const dagreReadable = {
-  name: "dagre-readable",
+  name: 'dagre-readable',
   /** @param {import("esbuild").PluginBuild} build */
   setup(build) {
-    const path = join(HERE, "node_modules", "@dagrejs", "dagre", "dist", "dagre.js");
-    build.onResolve({ filter: /^dagre-readable$/ }, () => ({ path, namespace: "dagre-readable" }));
-    build.onLoad({ filter: /.*/, namespace: "dagre-readable" }, async () => {
-      const script = await readFile(path, "utf8");
-      return { contents: `${script.replace(/^\/\/# sourceMappingURL.*$/m, "")}\nexport default dagre;\n`, loader: "js" };
+    const path = join(HERE, 'node_modules', '@dagrejs', 'dagre', 'dist', 'dagre.js');
+    build.onResolve({ filter: /^dagre-readable$/ }, () => ({ path, namespace: 'dagre-readable' }));
+    build.onLoad({ filter: /.*/, namespace: 'dagre-readable' }, async () => {
+      const script = await readFile(path, 'utf8');
+      return {
+        contents: `${script.replace(/^\/\/# sourceMappingURL.*$/m, '')}\nexport default dagre;\n`,
+        loader: 'js',
+      };
     });
   },
 };
@@ -72,10 +75,10 @@ function packagesOf(inputs) {
   const found = new Set();
   for (const input of inputs) {
     const name = /node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)/.exec(input)?.[1];
-    if (name !== undefined) found.add(name.replaceAll("\\", "/"));
+    if (name !== undefined) found.add(name.replaceAll('\\', '/'));
   }
   // dagre's builds hold graphlib already
-  if (found.has("@dagrejs/dagre")) found.add("@dagrejs/graphlib");
+  if (found.has('@dagrejs/dagre')) found.add('@dagrejs/graphlib');
   return [...found].sort();
 }
 
@@ -85,16 +88,16 @@ function packagesOf(inputs) {
  * @returns {Promise<{ folder: string, entry: Entry, text: string }>}
  */
 async function bundle(name) {
-  const { build } = await import("esbuild");
+  const { build } = await import('esbuild');
   const made = await build({
     absWorkingDir: HERE,
     entryPoints: [`entries/${name}.ts`],
     bundle: true,
-    format: "esm",
-    target: "es2022",
-    platform: "browser",
-    charset: "utf8",
-    legalComments: "none", // the banner has them
+    format: 'esm',
+    target: 'es2022',
+    platform: 'browser',
+    charset: 'utf8',
+    legalComments: 'none', // the banner has them
     metafile: true,
     write: false,
     plugins: [dagreReadable],
@@ -106,8 +109,8 @@ async function bundle(name) {
 
 /** axe-core as published: the tests of the canvas run it in their pages, and no user ever gets it. */
 async function axe() {
-  const text = await readFile(join(HERE, "node_modules", "axe-core", "axe.min.js"), "utf8");
-  return { folder: AXE, text, entry: entryOf("axe.min.js", text, [await facts("axe-core")]) };
+  const text = await readFile(join(HERE, 'node_modules', 'axe-core', 'axe.min.js'), 'utf8');
+  return { folder: AXE, text, entry: entryOf('axe.min.js', text, [await facts('axe-core')]) };
 }
 
 /**
@@ -117,7 +120,11 @@ async function axe() {
  * @returns {Entry}
  */
 function entryOf(file, text, packages) {
-  return { file, sha256: sha256(text), packages: packages.map(({ name, version, licence }) => ({ name, version, licence })) };
+  return {
+    file,
+    sha256: sha256(text),
+    packages: packages.map(({ name, version, licence }) => ({ name, version, licence })),
+  };
 }
 
 /** Everything this script makes: path -> text. */
@@ -127,9 +134,9 @@ async function everything() {
   const files = new Map(made.map((each) => [join(each.folder, each.entry.file), each.text]));
   for (const folder of [VENDOR, AXE]) {
     const entries = made.filter((each) => each.folder === folder).map((each) => each.entry);
-    files.set(join(folder, "manifest.json"), `${JSON.stringify(entries, null, 2)}\n`);
+    files.set(join(folder, 'manifest.json'), `${JSON.stringify(entries, null, 2)}\n`);
   }
-  files.set(join(AXE, "LICENSE"), `${(await facts("axe-core")).text}\n`);
+  files.set(join(AXE, 'LICENSE'), `${(await facts('axe-core')).text}\n`);
   return files;
 }
 
@@ -145,7 +152,7 @@ async function write() {
 async function compare() {
   const wrong = [];
   for (const [path, text] of await everything()) {
-    const there = await readFile(path, "utf8").catch(() => undefined);
+    const there = await readFile(path, 'utf8').catch(() => undefined);
     if (there !== text) wrong.push(`${path} is not what the pinned packages make; run node build.mjs`);
   }
   return wrong;
@@ -154,15 +161,19 @@ async function compare() {
 async function sums() {
   const wrong = [];
   for (const folder of [VENDOR, AXE]) {
-    for (const { file, sha256: expected } of JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"))) {
+    for (const { file, sha256: expected } of JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'))) {
       const path = join(folder, file);
-      if (sha256(await readFile(path, "utf8")) !== expected) wrong.push(`${path} is not the file of manifest.json`);
+      if (sha256(await readFile(path, 'utf8')) !== expected) wrong.push(`${path} is not the file of manifest.json`);
     }
   }
   return wrong;
 }
 
-const jobs = new Map([[undefined, write], ["--check", compare], ["--sums", sums]]);
+const jobs = new Map([
+  [undefined, write],
+  ['--check', compare],
+  ['--sums', sums],
+]);
 const job = jobs.get(process.argv[2]);
 if (job === undefined) {
   console.error(`unknown option ${process.argv[2]}; there are --check and --sums`);

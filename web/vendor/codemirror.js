@@ -25551,6 +25551,7 @@ export {
   Facet,
   GutterMarker,
   HighlightStyle,
+  MatchDecorator,
   Prec,
   RangeSet,
   RangeSetBuilder,

@@ -152,6 +152,16 @@ export class Session {
     return this.#travel(() => this.history.redo());
   }
 
+  /** Compute places anew for nodes that have none of their own, as when their types have become known. */
+  placeAgain() {
+    const { current } = this.history;
+    const own = [...current.graph.places].filter(([, place]) => !place.auto);
+    if (own.length === current.graph.places.size && current.graph.nodes.size <= own.length) return;
+    const graph = this.place({ ...current.graph, places: new Map(own) });
+    current.graph = graph;
+    this.graph.set(graph);
+  }
+
   /**
    * Note that the present text is what the file has.
    * @param {File} file

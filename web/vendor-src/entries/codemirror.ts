@@ -13,12 +13,13 @@ export {
   StateField,
   Text,
   Transaction,
-} from "@codemirror/state";
-export type { ChangeSpec, Extension, Range, SelectionRange, TransactionSpec } from "@codemirror/state";
+} from '@codemirror/state';
+export type { ChangeSpec, Extension, Range, SelectionRange, StateEffectType, TransactionSpec } from '@codemirror/state';
 export {
   Decoration,
   EditorView,
   GutterMarker,
+  MatchDecorator,
   ViewPlugin,
   WidgetType,
   crosshairCursor,
@@ -36,8 +37,8 @@ export {
   runScopeHandlers,
   scrollPastEnd,
   tooltips,
-} from "@codemirror/view";
-export type { Command, DecorationSet, KeyBinding, Tooltip, ViewUpdate } from "@codemirror/view";
+} from '@codemirror/view';
+export type { Command, DecorationSet, KeyBinding, Tooltip, ViewUpdate } from '@codemirror/view';
 export {
   defaultKeymap,
   history,
@@ -51,7 +52,7 @@ export {
   toggleComment,
   toggleLineComment,
   undo,
-} from "@codemirror/commands";
+} from '@codemirror/commands';
 export {
   HighlightStyle,
   bracketMatching,
@@ -68,7 +69,7 @@ export {
   syntaxHighlighting,
   syntaxTree,
   unfoldAll,
-} from "@codemirror/language";
+} from '@codemirror/language';
 export {
   acceptCompletion,
   autocompletion,
@@ -79,8 +80,8 @@ export {
   completionStatus,
   currentCompletions,
   startCompletion,
-} from "@codemirror/autocomplete";
-export type { Completion, CompletionContext, CompletionResult } from "@codemirror/autocomplete";
+} from '@codemirror/autocomplete';
+export type { Completion, CompletionContext, CompletionResult } from '@codemirror/autocomplete';
 export {
   diagnosticCount,
   forEachDiagnostic,
@@ -89,8 +90,8 @@ export {
   lintKeymap,
   linter,
   setDiagnostics,
-} from "@codemirror/lint";
-export type { Diagnostic } from "@codemirror/lint";
-export { highlightSelectionMatches, openSearchPanel, search, searchKeymap } from "@codemirror/search";
-export { yaml, yamlLanguage } from "@codemirror/lang-yaml";
-export { tags } from "@lezer/highlight";
+} from '@codemirror/lint';
+export type { Diagnostic } from '@codemirror/lint';
+export { highlightSelectionMatches, openSearchPanel, search, searchKeymap } from '@codemirror/search';
+export { yaml, yamlLanguage } from '@codemirror/lang-yaml';
+export { tags } from '@lezer/highlight';

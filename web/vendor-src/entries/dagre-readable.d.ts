@@ -1,4 +1,4 @@
-declare module "dagre-readable" {
-  import dagre from "@dagrejs/dagre";
+declare module 'dagre-readable' {
+  import dagre from '@dagrejs/dagre';
   export default dagre;
 }

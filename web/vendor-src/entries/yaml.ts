@@ -1,1 +1,1 @@
-export * from "yaml";
+export * from 'yaml';
