@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nodegraph.errors import Problem
@@ -74,6 +74,7 @@ def examine(request: Request, reader: Reader, settings: Settings) -> Examined:
     workflow = loaded.workflow
     if workflow is None:
         return Examined(None, tuple(loaded.problems), {})
+    workflow = replace(workflow, folder=request.folder)
     strange = [homeless(entry) for entry in workflow.nodes.values() if is_part(entry.uses)]
     if strange and request.file is None:
         return Examined(None, (*loaded.problems, *strange), {})

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from nodegraph.execution.session import registry_for
 from nodegraph.jobs.catalogue import catalogue_of
+from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.model import CheckReport, Json, Request
 from nodegraph.jobs.settings import JobSettings
@@ -47,6 +48,10 @@ class Here:
     async def check(self, request: Request) -> CheckReport:
         """Check a request."""
         return await self._do(lambda: examine(request, self.reader, self.settings).report(request))
+
+    async def convert(self, request: Request, to: str, *, picture: bool) -> Json:
+        """Write a workflow in another format. Raises ProblemError."""
+        return await self._do(lambda: convert(request, to, self.reader.registry, self.settings, picture=picture))
 
     async def catalogue(self) -> Json:
         """The catalogue."""

@@ -211,6 +211,12 @@ class LocalJobService:
         """For each node whether it would run, and why. Raises ProblemError."""
         return cast("Sequence[Json]", await self._ask({"say": "explain"}, request))
 
+    async def convert(self, request: Request, to: str, *, picture: bool = False) -> Json:
+        """A workflow in another format. See `JobService.convert`. Raises ProblemError."""
+        if self._here is not None:
+            return await self._here.convert(request, to, picture=picture)
+        return cast(Json, await self._ask({"say": "convert", "to": to, "picture": picture}, request))
+
     async def catalogue(self) -> Json:
         """All node types. See `JobService.catalogue`. What it says of files may be a second old."""
         if self._known is None or time.monotonic() - self._known[0] > CATALOGUE_SECONDS:

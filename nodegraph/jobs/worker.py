@@ -27,6 +27,7 @@ from nodegraph.context import CancelToken
 from nodegraph.errors import ProblemError
 from nodegraph.execution.session import Session, registry_for
 from nodegraph.jobs.catalogue import catalogue_of
+from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
@@ -186,6 +187,9 @@ class Worker:
                     case "check":
                         request = asked(frame)
                         data["value"] = asdict(examine(request, reader, self.settings).report(request))
+                    case "convert":
+                        to, picture = frame.data["to"], frame.data["picture"]
+                        data["value"] = convert(asked(frame), to, registry, self.settings, picture=picture)
                     case _:
                         aside = aside or Session(self.settings, registry)
                         data["value"] = explained(asked(frame), reader, aside)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -195,7 +196,8 @@ class Workflow:
     `text` is the source as it was read (None for a workflow built in code); `outputs` names results for
     callers; `sweep` is over parameters and inputs of several nodes; `layout` holds canvas positions, `looks` how
     nodes look, `routes` the points that the link into an input (node, input) passes from its source on; like `groups`
-    and `notes` they never matter to a result.
+    and `notes` they never matter to a result. `folder`, if there is one, is where `file` counts from: sub-workflows
+    may not lead out of it, and nobody is told where it is.
     """
 
     nodes: Mapping[str, NodeEntry]
@@ -213,6 +215,12 @@ class Workflow:
     notes: tuple[Note, ...] = ()
     looks: Mapping[str, Look] = field(default_factory=lambda: MappingProxyType({}))
     routes: Mapping[tuple[str, str], tuple[Point, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    folder: str | None = None
+
+    @property
+    def path(self) -> str | None:
+        """Where the file lies on this machine's disk; None if it lies nowhere."""
+        return self.file if self.file is None or self.folder is None else str(Path(self.folder, self.file))
 
 
 @dataclass(frozen=True, slots=True)

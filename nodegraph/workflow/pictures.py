@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -34,11 +34,21 @@ def workflow_in_picture(
     Of ComfyUI's two the prompt is what ran, so it gives the graph; positions, titles, groups and notes are the
     editor's.
     """
-    file = os.fspath(path)
     try:
         texts = read_text_chunks(path, limits) if is_png(path) else read_exif_texts(path, limits)
     except ProblemError as error:
         return Loaded(None, error.problems)
+    return workflow_in_texts(texts, os.fspath(path), limits=limits, specs=specs)
+
+
+def workflow_in_texts(
+    texts: Mapping[str, str],
+    file: str,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    specs: Callable[[], Specs] | None = None,
+) -> Loaded:
+    """The same from the texts of a picture by their keys; `file` is what it is called."""
 
     def load(key: str) -> Loaded:
         # Places are in the text inside the picture, so its name says so.

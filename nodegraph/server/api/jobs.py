@@ -10,8 +10,8 @@ from typing import Any, cast, get_args
 from aiohttp import web
 
 from nodegraph.errors import CATALOGUE, Place, Problem
-from nodegraph.jobs.model import FINAL, Job, Json, Request, Result, State
-from nodegraph.server.api.common import answer, flag, page, read_body, service_of, without_paths
+from nodegraph.jobs.model import FINAL, CheckReport, Job, Json, Request, Result, State
+from nodegraph.server.api.common import answer, flag, page, read_body, service_of, settings_of, without_paths
 from nodegraph.server.api.submitting import from_envelope, read_request
 from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found
 
@@ -140,20 +140,28 @@ async def plan(request: web.Request) -> web.Response:
     service = service_of(request)
     report = await service.check(asked)
     nodes: Sequence[Json] = await service.explain(asked) if report.runnable else ()
-    data = {
+    return answer({**report_json(report), "nodes": list(nodes)})
+
+
+async def tell(request: web.Request) -> web.Response:
+    """What is wrong with a workflow: quick enough to be asked while one types."""
+    return answer(report_json(await service_of(request).check(await read_request(request))))
+
+
+def report_json(report: CheckReport) -> dict[str, object]:
+    """What a check has found."""
+    return {
         "runnable": report.runnable,
         "outputs": list(report.outputs),
         "types": dict(report.nodes),
         "problems": list(report.problems),
-        "nodes": list(nodes),
     }
-    return answer(data)
 
 
 async def submit_batch(request: web.Request) -> web.Response:
     """Queue one workflow several times, with other parameters each time."""
     body = await read_body(request, "BatchRequest")
-    first = replace(from_envelope(body), batch=secrets.token_hex(8))
+    first = replace(from_envelope(body, settings_of(request)), batch=secrets.token_hex(8))
     asked = [replace(first, params={**first.params, **params}) for params in body["variations"]]
     for each in asked:
         await check(request, each)
@@ -260,6 +268,7 @@ def add_routes(app: web.Application) -> None:
     router.add_post(BASE, submit)
     router.add_delete(BASE, clear_jobs)
     router.add_post("/api/v1/plan", plan)
+    router.add_post("/api/v1/check", tell)
     router.add_post("/api/v1/batches", submit_batch)
     router.add_get(f"{BASE}/{{id}}", get_job)
     router.add_delete(f"{BASE}/{{id}}", delete_job)
