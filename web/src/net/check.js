@@ -8,6 +8,7 @@
 /** @import {Problem} from '../model/types.js' */
 import { t } from '../util/i18n.js';
 import { ApiError, api } from './api.js';
+import { placeOf } from './runs.js';
 import { ownerOf } from './tracker.js';
 
 /** How long a file stays as it is before it is checked, in milliseconds. */
@@ -76,7 +77,7 @@ export class Checker {
     this.asking?.abort();
     const asking = (this.asking = new AbortController());
     try {
-      const answer = await api.post('plan', { workflow: text }, { signal: asking.signal });
+      const answer = await api.post('plan', { workflow: text, ...placeOf(session) }, { signal: asking.signal });
       if (this.asking !== asking) return;
       app.problems.set(answer.problems);
       app.plan.set(readPlan(answer.nodes));

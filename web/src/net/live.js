@@ -110,7 +110,7 @@ function loader(app) {
     }
   }
   app.actions.add({
-    id: 'run.refresh', label: 'run.refresh', group: 'run.group', keys: ['KeyR'],
+    id: 'run.refresh', label: 'run.refresh', group: 'menu.run', keys: ['KeyR'],
     run: async () => {
       await load();
       app.say('info', t('run.refreshed', { nodes: app.catalogue.get().specs.size }));
@@ -122,11 +122,11 @@ function loader(app) {
 /** @param {App} app @param {Runs} runs */
 function addActions(app, runs) {
   app.actions.add(
-    { id: 'run.queue', label: 'run.queue', group: 'run.group', keys: ['Ctrl+Enter'], anywhere: true, run: () => runs.queue() },
-    { id: 'run.queueFront', label: 'run.queueFront', group: 'run.group', keys: ['Ctrl+Shift+Enter'], anywhere: true, run: () => runs.queue({ front: true }) },
-    { id: 'run.cancel', label: 'run.cancel', group: 'run.group', keys: ['Ctrl+Alt+Enter'], anywhere: true, run: () => runs.cancel() },
+    { id: 'run.queue', label: 'run.queue', group: 'menu.run', keys: ['Ctrl+Enter'], anywhere: true, run: () => runs.queue() },
+    { id: 'run.queueFront', label: 'run.queueFront', group: 'menu.run', keys: ['Ctrl+Shift+Enter'], anywhere: true, run: () => runs.queue({ front: true }) },
+    { id: 'run.cancel', label: 'run.cancel', group: 'menu.run', keys: ['Ctrl+Alt+Enter'], anywhere: true, run: () => runs.cancel() },
     {
-      id: 'run.auto', label: 'run.auto', group: 'run.group', checked: () => app.settings.get().autoQueue,
+      id: 'run.auto', label: 'run.auto', group: 'menu.run', checked: () => app.settings.get().autoQueue,
       run: () => app.set({ autoQueue: !app.settings.get().autoQueue }),
     },
   );

@@ -226,9 +226,15 @@ export class Runs {
   }
 }
 
-/** Where a file lies among the server's workflows, so that sub-workflows beside it are found. @param {Session} _session */
-function placeOf(_session) {
-  return {};
+/**
+ * Where a file lies on the server, so that sub-workflows and pictures beside it are found.
+ * @param {Session} session
+ * @returns {{file?: string, example?: string}}
+ */
+export function placeOf(session) {
+  const { name: file, example } = session.file.get();
+  if (file !== null) return { file };
+  return example ? { example } : {};
 }
 
 /** @param {string} node */

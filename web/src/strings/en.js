@@ -129,7 +129,6 @@ export default {
   'run.ended.done': '{file} is done',
   'run.ended.failed': '{file} failed',
   'run.ended.interrupted': '{file} was interrupted',
-  'run.group': 'Run',
   'run.moreProblems': 'And {count} more.',
   'run.nothing': 'nothing',
   'run.nothingRuns': 'Nothing of this file runs or waits.',

@@ -129,7 +129,6 @@ export default {
   'run.ended.done': '{file} 已完成',
   'run.ended.failed': '{file} 运行失败',
   'run.ended.interrupted': '{file} 被中断',
-  'run.group': '运行',
   'run.moreProblems': '另有 {count} 个问题。',
   'run.nothing': '无',
   'run.nothingRuns': '此文件没有正在运行或等待的任务。',
