@@ -194,7 +194,8 @@ class Worker:
                         to, picture = frame.data["to"], frame.data["picture"]
                         data["value"] = convert(asked(frame), to, registry, self.settings, picture=picture)
                     case _:
-                        aside = aside or Session(self.settings, registry)
+                        # What ran last is the same to both: otherwise the reasons would be those of long ago.
+                        aside = aside or Session(self.settings, registry, journal=self.session.journal)
                         data["value"] = explained(asked(frame), reader, aside)
             except ProblemError as error:
                 data["problems"] = [problem.to_json() for problem in error.problems]
