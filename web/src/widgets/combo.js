@@ -40,8 +40,6 @@ export function comboControl(frame) {
       text.textContent = shown;
       text.title = known ? shown : t('widget.combo.unknown', { value: shown });
       field.classList.toggle('unknown', !known && value !== null);
-      // A button's content is its name; the label is needed too.
-      field.setAttribute('aria-label', `${frame.context.input.name}: ${shown}`);
     },
   };
 }

@@ -58,10 +58,12 @@ export class Frame {
     return now ?? input;
   }
 
-  /** The value that holds. @returns {Raw} */
+  /** The value that holds; null where one has to be given and is not. @returns {Raw} */
   get value() {
-    if (this.param) return fromParamValue(this.param.value) ?? defaultOf(this.input);
-    return this.raw === undefined ? defaultOf(this.input) : this.raw;
+    if (this.param) return fromParamValue(this.param.value) ?? null;
+    if (this.raw !== undefined) return this.raw;
+    const { input } = this;
+    return input.required && input.default === undefined ? null : defaultOf(input);
   }
 
   /** A name that makes the edits that follow one step. */

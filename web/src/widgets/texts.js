@@ -42,8 +42,8 @@ export function changeWeight(text, from, to, by) {
   if (whole) return putWeight(text, whole.from, whole.to, whole.words, whole.weight + by);
   let [start, end] = [from, to];
   if (start === end) {
-    while (start > 0 && /[^\s,.()[\]{}:;|<>]/.test(text[start - 1] ?? '')) start -= 1;
-    while (end < text.length && /[^\s,.()[\]{}:;|<>]/.test(text[end] ?? '')) end += 1;
+    while (start > 0 && /[^\s,.()[\]{}:;|<>\\]/.test(text[start - 1] ?? '')) start -= 1;
+    while (end < text.length && /[^\s,.()[\]{}:;|<>\\]/.test(text[end] ?? '')) end += 1;
   }
   while (start < end && /\s/.test(text[start] ?? '')) start += 1;
   while (end > start && /\s/.test(text[end - 1] ?? '')) end -= 1;
