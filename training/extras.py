@@ -30,6 +30,8 @@ from training.unet import NOISIER, STEPS, alphas_cumprod
 MODELS = ROOT / "models"
 LIMIT = 3_000_000
 """The most bytes that one file may have."""
+SAVE_EVERY = 60.0
+"""Seconds from one checkpoint to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def train(run: Run) -> dict[str, Tensor]:
         if progress.step % 100 == 0:
             print(f"{run.name}: step {progress.step} {progress.spent:.0f} s done {run.done(progress):.3f} "
                   f"loss {np.mean(progress.losses[-10:]):.4f}", flush=True)  # fmt: skip
-        if time.monotonic() - saved > 60:
+        if time.monotonic() - saved > SAVE_EVERY:
             _save(run, progress, optimiser)
             saved = time.monotonic()
     _save(run, progress, optimiser)

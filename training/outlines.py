@@ -1,7 +1,7 @@
 """Train a ControlNet for outlines (`python -m training.outlines`) for the frozen `tiny`.
 
-A ControlNet (Zhang et al. 2023) is a copy of the UNet's encoder that sees a picture too. With the UNet's transformers it
-would have 2.2 M parameters and 4.4 MB; without them, as here, 1 M and 2 MB: what an outline says of a place needs no
+A ControlNet (Zhang et al. 2023) is a copy of the UNet's encoder that sees a picture too. With the UNet's transformers
+it would have 2.2 M parameters and 4.4 MB; without, as here, 1 M and 2 MB: what an outline says of a place needs no
 prompt. Objects lie, turn and stretch as they never do in the UNet's own pictures, and half of the captions do not name
 the shape, so that only the outline tells where to draw what.
 """

@@ -50,7 +50,7 @@ class LowRank(nn.Module):
 
 
 def layers_to_change(unet: Module, *, convolutions: bool) -> Iterator[tuple[str, nn.Module]]:
-    """Linear layers and 1x1 convolutions of the transformers; or these and all convolutions between the first and last."""
+    """Linear layers and 1x1 convolutions of the transformers, or also all other convolutions but the first and last."""
     for name, layer in unet.named_modules():
         within = ".attentions." in name and isinstance(layer, nn.Linear | nn.Conv2d)
         beside = convolutions and isinstance(layer, nn.Conv2d) and name not in ("conv_in", "conv_out")
