@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.common import MODEL, ROOT, SCALING_FACTOR, WORK, Module, load_state, replace_file, save_state, to_tensor
+from training.encode import up_to_date
 from training.tokenizer import LENGTH, load_tokenizer
 from training.unet import NOISIER, STEPS, alphas_cumprod
 
@@ -204,6 +205,13 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
             np.save(file, array)
 
     replace_file(path, fill)
+
+
+def kept(path: Path, count: int, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """The `count` rows of a file in the work folder, which `make` gives if they are not there, or of an older VAE."""
+    if not up_to_date(path) or len(np.load(path, mmap_mode="r")) != count:
+        save_array(path, make())
+    return np.load(path, mmap_mode="r")
 
 
 def plot(path: Path, losses: Sequence[float], size: tuple[int, int] = (640, 320)) -> None:

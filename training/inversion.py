@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.captions import background_words, with_article
+from training.captions import background_words
 from training.common import MODEL, SEED, WORK
-from training.extras import MODELS, Base, Run, add_noise, encoded, load_base, save_array, train, write
+from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_base, train, write
 from training.scenes import UNNAMED, Scene, draw, sample_scene
 
 COLOUR = "teal"
@@ -55,7 +55,7 @@ def install(base: Base) -> Vectors:
 
 def words(scene: Scene, colour: str) -> str:
     """A caption with anything for the colour."""
-    return f"{with_article(f'{colour} {scene.shape}')} {background_words(scene.background)[0]}"
+    return f"a {colour} {scene.shape} {background_words(scene.background)[0]}"
 
 
 def scenes_of_colour(rng: np.random.Generator, count: int) -> list[Scene]:
@@ -71,10 +71,12 @@ def scenes_of_colour(rng: np.random.Generator, count: int) -> list[Scene]:
 def lessons(base: Base, count: int) -> tuple[list[Scene], NDArray[np.float16]]:
     """Scenes and the latents of their pictures, which are kept in the work folder."""
     rng = np.random.default_rng([SEED, 10])
-    scenes, path = scenes_of_colour(rng, count), WORK / f"{COLOUR}-latents.npy"
-    if not path.exists() or len(np.load(path, mmap_mode="r")) != count:
-        save_array(path, encoded(base, np.stack([draw(scene, rng) for scene in scenes])))
-    return scenes, np.load(path)
+    scenes = scenes_of_colour(rng, count)
+
+    def make() -> NDArray[np.float16]:
+        return encoded(base, np.stack([draw(scene, rng) for scene in scenes]))
+
+    return scenes, kept(WORK / f"{COLOUR}-latents.npy", count, make)
 
 
 def teach(base: Base, steps: int, minutes: float, count: int = PICTURES) -> Tensor:

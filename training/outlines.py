@@ -21,7 +21,7 @@ from torch import Tensor
 
 from training.captions import background_words, with_article
 from training.common import MODEL, SEED, WORK, Module, to_tensor
-from training.extras import MODELS, Base, Run, add_noise, encoded, load_base, save_array, train, write
+from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_base, train, write
 from training.scenes import SIDE, Floats, Pose, Scene, draw_background, draw_object, sample_scene, silhouette
 
 BATCH = 16
@@ -91,14 +91,17 @@ def build_net(base: Base) -> Module:
 
 def lessons(base: Base, count: int) -> tuple[list[Scene], NDArray[np.float16], NDArray[np.uint8]]:
     """Scenes, their latents, and their outlines as bits; arrays are kept in the work folder."""
-    paths = [WORK / "outline-latents.npy", WORK / "outline-edges.npy"]
     rng = np.random.default_rng([SEED, 8])
     drawn = [draw_outlined(rng) for _ in range(count)]
-    if not all(path.exists() and len(np.load(path, mmap_mode="r")) == count for path in paths):
-        save_array(paths[0], encoded(base, np.stack([each.picture for each in drawn])))
-        lines = [edges(each.cover)[..., 0] > 127 for each in drawn]
-        save_array(paths[1], np.packbits(np.stack(lines), axis=-1))
-    return [each.scene for each in drawn], np.load(paths[0]), np.load(paths[1])
+
+    def pictures() -> NDArray[np.float16]:
+        return encoded(base, np.stack([each.picture for each in drawn]))
+
+    def lines() -> NDArray[np.uint8]:
+        return np.packbits(np.stack([edges(each.cover)[..., 0] > 127 for each in drawn]), axis=-1)
+
+    latents = kept(WORK / "outline-latents.npy", count, pictures)
+    return [each.scene for each in drawn], latents, kept(WORK / "outline-edges.npy", count, lines)
 
 
 def teach(base: Base, steps: int, minutes: float, count: int = PICTURES) -> Module:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.common import SCALING_FACTOR, SEED, WORK, Module, to_pictures, to_tensor
-from training.encode import LATENTS, up_to_date
-from training.extras import MODELS, Base, Run, load_base, save_array, train, write
+from training.encode import LATENTS
+from training.extras import MODELS, Base, Run, kept, load_base, train, write
 from training.vae import HELD_BACK
 
 WIDTH = 16
@@ -57,10 +57,11 @@ def varied(latents: NDArray[np.float16]) -> Tensor:
 def lessons(base: Base, count: int) -> tuple[Tensor, NDArray[np.uint8]]:
     """`count` latents and what the VAE's own decoder draws of them, which is done once and kept in the work folder."""
     z = varied(np.load(LATENTS, mmap_mode="r")[:count])
-    if not up_to_date(TARGETS) or len(np.load(TARGETS, mmap_mode="r")) != count:
-        pictures = np.concatenate([to_pictures(drawn(base.vae, part)) for part in z.split(16)])
-        save_array(TARGETS, pictures)
-    return z, np.load(TARGETS, mmap_mode="r")
+
+    def make() -> NDArray[np.uint8]:
+        return np.concatenate([to_pictures(drawn(base.vae, part)) for part in z.split(16)])
+
+    return z, kept(TARGETS, count, make)
 
 
 def loss_of(y: Tensor, x: Tensor) -> Tensor:

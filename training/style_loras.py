@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from training.captions import caption
 from training.common import MODEL, SEED, WORK, Module
-from training.extras import MODELS, Base, Run, add_noise, encoded, load_base, save_array, train, write
+from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_base, train, write
 from training.scenes import Scene, sample_scene
 from training.styles import STYLES, draw_styled, suits
 
@@ -85,10 +85,11 @@ def lessons(base: Base, style: str, count: int) -> tuple[list[Scene], NDArray[np
     while len(scenes) < count:
         if suits(scene := sample_scene(rng), style):
             scenes.append(scene)
-    path = WORK / f"{style}-latents.npy"
-    if not path.exists() or len(np.load(path, mmap_mode="r")) != count:
-        save_array(path, encoded(base, np.stack([draw_styled(scene, style, rng) for scene in scenes])))
-    return scenes, np.load(path)
+
+    def make() -> NDArray[np.float16]:
+        return encoded(base, np.stack([draw_styled(scene, style, rng) for scene in scenes]))
+
+    return scenes, kept(WORK / f"{style}-latents.npy", count, make)
 
 
 def teach(
