@@ -40,7 +40,9 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float((one & other).sum() / max(1, (one | other).sum()))
 
 
-def judge_style(at: Studio, style: str, count: int) -> tuple[dict[str, Row], Pictures]:
+def judge_style(
+    at: Studio, style: str, count: int, strengths: Sequence[float] = STRENGTHS
+) -> tuple[dict[str, Row], Pictures]:
     """The style's measure and what is kept of the content, at rising strength."""
     rng, scenes, workflow = np.random.default_rng([SEED, 20]), list[Scene](), loaded(LORA)
     while len(scenes) < count:
@@ -48,7 +50,7 @@ def judge_style(at: Studio, style: str, count: int) -> tuple[dict[str, Row], Pic
         if suits(scene, style) and scene.size != "small":
             scenes.append(scene)
     rows, sheet = dict[str, Row](), Pictures()
-    for strength in STRENGTHS:
+    for strength in strengths:
         params = {"file": f"tiny-{style}.safetensors", "strength": strength, "steps": STEPS}
         drawn = [at.draw(workflow, params | {"prompt": describe(scene), "seed": i}) for i, scene in enumerate(scenes)]
         seen = [look_styled(picture) for picture in drawn]
