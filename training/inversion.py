@@ -1,6 +1,6 @@
 """Find the vectors of a colour that `tiny` has no word for (`python -m training.inversion`): a textual inversion.
 
-After Gal et al. 2022: nothing is trained but what two tokens of a prompt stand for, on pictures of objects in that
+After Gal et al. 2022: nothing is trained but what four tokens of a prompt stand for, on pictures of objects in that
 colour, teal, which lies between blue and green and was never drawn.
 """
 
@@ -21,7 +21,7 @@ from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_ba
 from training.scenes import UNNAMED, Scene, draw, sample_scene
 
 COLOUR = "teal"
-VECTORS = 2
+VECTORS = 4
 START = ("blue", "green")  # the words that the vectors begin as
 PLACEHOLDER = "z"  # a letter, so a token of its own, that no caption has as a word
 BATCH = 16
@@ -47,7 +47,9 @@ def install(base: Base) -> Vectors:
     """Give the text encoder the vectors; from now on it learns nothing but them."""
     table: nn.Embedding = base.text.get_input_embeddings()
     (token,) = base.tokenizer(PLACEHOLDER, add_special_tokens=False).input_ids
-    start = torch.stack([table.weight[base.tokenizer(w, add_special_tokens=False).input_ids[0]] for w in START])
+    start = torch.stack(
+        [table.weight[base.tokenizer(w, add_special_tokens=False).input_ids[0]] for w in START * (VECTORS // 2)]
+    )
     vectors = Vectors(table, token, start.detach())
     base.text.set_input_embeddings(vectors)
     return vectors
@@ -93,7 +95,7 @@ def teach(base: Base, steps: int, minutes: float, count: int = PICTURES) -> Tens
         with torch.autocast("cpu", torch.bfloat16):
             return given.error(base.unet(given.noisy, given.t, base.text(ids)[0]).sample)
 
-    return train(Run(COLOUR, {"vectors": vectors.vectors}, loss_at, 5e-3, steps, minutes, keep=0.95))["vectors"]
+    return train(Run(COLOUR, {"vectors": vectors.vectors}, loss_at, 1e-2, steps, minutes, keep=0.95))["vectors"]
 
 
 def main() -> None:
