@@ -130,6 +130,11 @@ def _bands(seen: Ground, thing: NDArray[np.bool_], colour: str) -> float:
     return float(np.clip(np.median(share[pale_rows]) - np.median(share[other_rows]), 0, 1))
 
 
+def _closed(cover: Floats) -> Floats:
+    """A silhouette cut to its box, gaps of a stripe's height closed: a pale stripe may be as pale as the background."""
+    return unit_box(_filtered(cover, ImageFilter.MaxFilter(9), ImageFilter.MinFilter(9)))
+
+
 @cache
 def _silhouettes() -> tuple[Floats, tuple[str, ...]]:
     """The silhouettes of all shapes, mirrored, slightly turned, with and without an outline, and whose they are."""
@@ -140,13 +145,13 @@ def _silhouettes() -> tuple[Floats, tuple[str, ...]]:
             for mirrored in (False, True):
                 for turn in (-0.05, 0.05):
                     cover = silhouette(shape, Pose(SIDE / 2, SIDE / 2, half, turn, mirrored))
-                    masks += [unit_box(cover), unit_box(_filtered(cover, ImageFilter.MaxFilter(7)))]
+                    masks += [_closed(cover), _closed(_filtered(cover, ImageFilter.MaxFilter(7)))]
                     names += [shape, shape]
     return np.stack(masks), tuple(names)
 
 
 def _shape_of(thing: NDArray[np.bool_]) -> str:
     """The shape whose silhouette overlaps best, "" if none does well."""
-    unit, (masks, names) = unit_box(thing.astype(np.float32)), _silhouettes()
+    unit, (masks, names) = _closed(thing.astype(np.float32)), _silhouettes()
     overlap = np.minimum(masks, unit).sum((1, 2)) / np.maximum(masks, unit).sum((1, 2)).clip(min=1e-6)
     return names[int(overlap.argmax())] if overlap.max() >= LIKENESS else ""

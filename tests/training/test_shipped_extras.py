@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.evaluate_extras import judge_preview, judge_style
+from training.evaluate_extras import judge_inversion, judge_outlines, judge_preview, judge_style
 from training.extra_workflows import Studio, studio
 from training.extras import LIMIT, MODELS
 
@@ -37,3 +37,15 @@ def test_the_outlined_style_rises_with_its_strength(at: Studio) -> None:
 def test_previews_are_near_to_the_picture(at: Studio) -> None:
     rows, _ = judge_preview(at, 2)
     assert rows["small decoder"]["dB"] > max(26, rows["linear map"]["dB"] + 3)
+
+
+def test_objects_fill_the_outline_that_is_shown_in_the_colour_that_is_asked_for(at: Studio) -> None:
+    rows, _ = judge_outlines(at, 4)
+    assert rows["none"]["IoU"] < 0.55
+    assert rows["outline"]["IoU"] > 0.7 and rows["outline"]["colour"] >= 0.75
+    assert rows["outline, shape not named"]["IoU"] > 0.65
+
+
+def test_a_word_of_its_own_means_a_sun(at: Studio) -> None:
+    rows, _ = judge_inversion(at, 3)
+    assert rows["embedding:tiny-sun"]["colour"] > 0.9 > 0.5 > rows["a sun"]["colour"]
