@@ -176,8 +176,7 @@ def _check_choice(spec: InputSpec, value: object, lists: ChoiceLists) -> tuple[o
     guess = did_you_mean(str(value)[:200], texts)
     noun = source.kind if isinstance(source, Choices) else "choice"
     if isinstance(source, Choices) and source.path is not None:
-        looked = f" in {_places(source, lists.roots)}" if source.folder else ""
-        where = f"there is no such {noun}{looked}" if texts else f"no {noun} was found at all"
+        where = f"there is no such {noun} in {_places(source, lists.roots)}" if texts else f"no {noun} was found at all"
         hint = guess or (f"there are: {listing(texts)}" if texts else _folders_hint(source, lists.roots))
     else:
         where, hint = f"it is one of {listing(texts)}", guess
@@ -196,8 +195,9 @@ def _folders_hint(choices: Choices, roots: Roots) -> str:
 
 
 def _places(choices: Choices, roots: Roots) -> str:
-    models = roots.model_folders(choices.folder) if choices.folder else roots.models
-    return " or ".join(str(folder) for folder in (roots.input if choices.upload else models))
+    """The folders that a file is looked for in: those of its kind of models, or those of inputs."""
+    folders = roots.model_folders(choices.folder) if choices.folder else roots.input
+    return " or ".join(str(folder) for folder in folders)
 
 
 def article(noun: str) -> str:

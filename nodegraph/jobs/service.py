@@ -244,9 +244,14 @@ class LocalJobService:
         return self.supervisor.infos()
 
     async def _ask(self, data: Json, request: Request | None = None) -> object:
-        """Ask a worker, as soon as one is up."""
+        """Ask a worker, as soon as one is up; another one if that dies over it."""
         link = await self._any_worker()
-        return await link.ask(data, request)
+        try:
+            return await link.ask(data, request)
+        except ProblemError:
+            if link.state != "dead":
+                raise
+        return await (await self._any_worker()).ask(data, request)
 
     async def _any_worker(self) -> Link:
         until = time.monotonic() + PATIENCE

@@ -9,8 +9,10 @@ from aiohttp import web
 from nodegraph.jobs.model import JobService
 from nodegraph.server import api, comfy
 from nodegraph.server.canvas import add_canvas
+from nodegraph.server.connections import Runner, add_connections, connections_middleware
 from nodegraph.server.errors import errors_middleware
 from nodegraph.server.keys import SERVICE, SETTINGS
+from nodegraph.server.leftovers import add_sweeping
 from nodegraph.server.login import add_login
 from nodegraph.server.metrics import add_metrics, metrics_middleware
 from nodegraph.server.pictures import add_pictures
@@ -25,14 +27,17 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
     """
     check_settings(settings)
     app = web.Application(
-        middlewares=[metrics_middleware, errors_middleware, security_middleware], client_max_size=settings.limits.body
+        middlewares=[connections_middleware, metrics_middleware, errors_middleware, security_middleware],
+        client_max_size=settings.limits.body,
     )
     app[SERVICE] = service
     app[SETTINGS] = settings
+    add_connections(app)
     add_security(app)
     add_pictures(app, settings)
     add_metrics(app)
     add_login(app)
+    add_sweeping(app)
     api.add_routes(app)
     comfy.add_routes(app)
     add_canvas(app)
@@ -41,7 +46,7 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
 
 def make_runner(app: web.Application) -> web.AppRunner:
     """What runs the application on a socket, with its access log and without aiohttp's signal handlers."""
-    return web.AppRunner(
+    return Runner(
         app,
         access_log_class=AccessLog,
         access_log=logging.getLogger("nodegraph.access"),

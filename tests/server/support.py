@@ -53,16 +53,10 @@ class Answer:
         return error["code"]
 
 
-@dataclass
-class Server:
-    """A running server."""
+class Client:
+    """Asks the server on a port of this machine."""
 
-    settings: ServerSettings
-    app: web.Application
-    service: LocalJobService
-    loop: asyncio.AbstractEventLoop
-    port: int = 0
-    folder: Path = field(default_factory=Path)
+    port: int
 
     def ask(
         self, method: str, path: str, body: bytes | str | None = None, headers: Mapping[str, str | None] | None = None
@@ -118,11 +112,23 @@ class Server:
         return found.json
 
 
+@dataclass
+class Server(Client):
+    """A running server."""
+
+    settings: ServerSettings
+    app: web.Application
+    service: LocalJobService
+    loop: asyncio.AbstractEventLoop
+    port: int = 0
+    folder: Path = field(default_factory=Path)
+
+
 @contextmanager
 def serving(folder: Path, **changes: Any) -> Iterator[Server]:
     """A server with a service of its own, in a thread, so that the test can talk to it over its socket."""
     nodes = folder / "nodes"
-    nodes.mkdir(exist_ok=True)
+    nodes.mkdir(parents=True, exist_ok=True)
     (nodes / "pack.py").write_text(PACK)
     for name in ("output", "input"):
         (folder / name).mkdir(exist_ok=True)
@@ -138,7 +144,11 @@ def serving(folder: Path, **changes: Any) -> Iterator[Server]:
         **changes,
     )
     execution = Settings(
-        output=settings.output, inputs=(settings.input,), temp=settings.temp, cache_dir=folder / "kept"
+        output=settings.output,
+        inputs=(settings.input,),
+        temp=settings.temp,
+        models=settings.models,
+        cache_dir=folder / "kept",
     )
     jobs = JobSettings(data_dir=settings.data_dir, execution=execution, nodes=(nodes,), warm=False)
     ready = threading.Event()

@@ -22,7 +22,6 @@ from nodegraph.server.keys import SERVICE
 
 Json = Mapping[str, object]
 
-NAME: Final = "<prompt>"
 MAX_ID: Final = 200
 
 
@@ -108,7 +107,7 @@ def request_of(body: JsonObject) -> Request:
     if client:
         kept["client_id"] = client
     place = None if number is None else float(number)
-    return Request("", NAME, number=place, front=body.get("front") is True, client=client, extra=kept, id=id_)
+    return Request("", number=place, front=body.get("front") is True, client=client, extra=kept, id=id_)
 
 
 async def accept(service: JobService, prompt: JsonObject, asked: Request, targets: list[str] | None) -> Accepted:
