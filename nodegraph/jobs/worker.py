@@ -33,6 +33,7 @@ from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
 from nodegraph.jobs.rows import end_data, pack, request_of, result_data
 from nodegraph.jobs.settings import JobSettings
+from nodegraph.jobs.sweeping import sweep
 from nodegraph.jobs.work import broken_run, run_job
 
 FLUSH_SECONDS: Final = 0.005  # how long events wait for others to travel with
@@ -197,6 +198,9 @@ class Worker:
                     case "check":
                         request = asked(frame)
                         data["value"] = asdict(examine(request, reader, self.settings).report(request))
+                    case "sweep":
+                        facts = {name: frame.data[name] for name in ("zipped", "grid")}
+                        data["value"] = sweep(asked(frame), frame.data["over"], reader, self.settings, **facts)
                     case "convert":
                         to, picture = frame.data["to"], frame.data["picture"]
                         data["value"] = convert(asked(frame), to, registry, self.settings, picture=picture)
