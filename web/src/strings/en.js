@@ -170,7 +170,6 @@ export default {
   'widget.combo.none': 'choose…',
   'widget.combo.nothing': 'nothing is called so',
   'widget.combo.unknown': '“{value}” is not among the choices',
-  'widget.edit.change': 'change a value',
   'widget.edit.detach': 'put the value in place of a parameter',
   'widget.edit.makeParam': 'make a parameter',
   'widget.edit.param': 'change a parameter',

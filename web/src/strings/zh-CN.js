@@ -170,7 +170,6 @@ export default {
   'widget.combo.none': '请选择…',
   'widget.combo.nothing': '没有符合的选项',
   'widget.combo.unknown': '“{value}”不在可选项中',
-  'widget.edit.change': '修改值',
   'widget.edit.detach': '用值替换参数',
   'widget.edit.makeParam': '设为参数',
   'widget.edit.param': '修改参数',
