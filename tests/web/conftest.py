@@ -36,12 +36,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
-    """An empty page with a storage of its own, whose addresses are the server's. An uncaught error fails the test."""
+    """An empty page with a storage of its own, whose addresses are the server's.
+
+    An uncaught error fails the test, and so does what the content security policy forbids.
+    """
     context = browser.new_context(base_url=served.url, viewport={"width": 1280, "height": 800}, locale="en-US")
     context.set_default_timeout(15_000)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(f"{error.message}\n{error.stack}"))
+    opened.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
     yield opened
     context.close()
     assert errors == []

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { usesAt, whereAt } from '../src/panels/yaml/where.js';
+import { indentAfter, usesAt, whereAt } from '../src/panels/yaml/where.js';
 
 /** Where the `|` in a text is. A `|` of YAML is written as `¦`. */
 function where(marked) {
@@ -73,6 +73,22 @@ test('a node’s type is read where it is written, in either style', () => {
   assert.equal(usesAt(text, text.indexOf('x: 1')), 'VAEDecode');
   assert.equal(usesAt(text, text.indexOf('{}')), null);
   assert.equal(usesAt('nodes:\n  a:\n    uses: ', 20), null);
+});
+
+test('a new line is indented like the last, and further below a key', () => {
+  const lines = {
+    '': 0,
+    'nodes:': 2,
+    '  a:   # first': 4,
+    '    uses: X': 4,
+    '    with: {clip: $model.clip, text: "a:"}': 4,
+    '      text: |': 8,
+    '        a: b, c': 8,
+    '    - text: hello': 6,
+    '    - one': 4,
+    '  # nodes:': 2,
+  };
+  for (const [line, indent] of Object.entries(lines)) assert.equal(indentAfter(line, 2), indent, line);
 });
 
 test('no place in any beginning of a file is too much for it', () => {

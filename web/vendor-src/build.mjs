@@ -46,7 +46,7 @@ function banner(packages) {
     texts.set(each.text, [...(texts.get(each.text) ?? []), of]);
   }
   const parts = [...texts].map(([text, of]) => `${of.join('\n')}\n\n${text}`);
-  const made = 'Made by web/vendor-src/build.mjs from published packages. Do not edit.';
+  const made = 'Made by web/vendor-src/build.mjs from published packages; what it changes in them, it says there. Do not edit.';
   return `/*!\n${[made, ...parts].join('\n\n----\n\n').replaceAll('*/', '* /')}\n*/\n`;
 }
 
@@ -63,6 +63,23 @@ const dagreReadable = {
         contents: `${script.replace(/^\/\/# sourceMappingURL.*$/m, '')}\nexport default dagre;\n`,
         loader: 'js',
       };
+    });
+  },
+};
+
+/**
+ * style-mod writes CodeMirror's styles into a <style> element, which the page's content security policy forbids, unless it
+ * is in a shadow root: there it makes a style sheet of its own. Let it do so everywhere.
+ */
+const constructedStyles = {
+  name: 'constructed-styles',
+  /** @param {import("esbuild").PluginBuild} build */
+  setup(build) {
+    build.onLoad({ filter: /style-mod[\\/]src[\\/]style-mod\.js$/ }, async ({ path }) => {
+      const script = await readFile(path, 'utf8');
+      const condition = 'if (!root.head && root.adoptedStyleSheets';
+      if (script.split(condition).length !== 2) throw new Error('style-mod is not what it was; see constructedStyles');
+      return { contents: script.replace(condition, 'if (root.adoptedStyleSheets'), loader: 'js' };
     });
   },
 };
@@ -100,7 +117,7 @@ async function bundle(name) {
     legalComments: 'none', // the banner has them
     metafile: true,
     write: false,
-    plugins: [dagreReadable],
+    plugins: [dagreReadable, constructedStyles],
   });
   const packages = await Promise.all(packagesOf(Object.keys(made.metafile.inputs)).map(facts));
   const text = banner(packages) + made.outputFiles[0].text;

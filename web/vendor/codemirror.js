@@ -1,5 +1,5 @@
 /*!
-Made by web/vendor-src/build.mjs from published packages. Do not edit.
+Made by web/vendor-src/build.mjs from published packages; what it changes in them, it says there. Do not edit.
 
 ----
 
@@ -3800,7 +3800,7 @@ var adoptedSet = /* @__PURE__ */ new Map();
 var StyleSet = class {
   constructor(root, nonce) {
     let doc2 = root.ownerDocument || root, win = doc2.defaultView;
-    if (!root.head && root.adoptedStyleSheets && win.CSSStyleSheet) {
+    if (root.adoptedStyleSheets && win.CSSStyleSheet) {
       let adopted = adoptedSet.get(doc2);
       if (adopted) return root[SET] = adopted;
       this.sheet = new win.CSSStyleSheet();

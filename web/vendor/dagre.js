@@ -1,5 +1,5 @@
 /*!
-Made by web/vendor-src/build.mjs from published packages. Do not edit.
+Made by web/vendor-src/build.mjs from published packages; what it changes in them, it says there. Do not edit.
 
 ----
 

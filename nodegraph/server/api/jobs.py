@@ -11,7 +11,8 @@ from aiohttp import web
 
 from nodegraph.errors import CATALOGUE, Place, Problem
 from nodegraph.jobs.model import FINAL, CheckReport, Job, Json, Request, Result, State
-from nodegraph.server.api.common import answer, flag, page, read_body, service_of, settings_of, without_paths
+from nodegraph.server.api.addresses import with_addresses
+from nodegraph.server.api.common import answer, flag, page, read_body, service_of, settings_of
 from nodegraph.server.api.submitting import from_envelope, read_request
 from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found
 
@@ -63,7 +64,7 @@ def details(job: Job) -> dict[str, object]:
 def result_json(result: Result) -> dict[str, object]:
     """How a job ended. Where its files lie on the server's disk is left out."""
     return {
-        "outputs": {node: without_paths(output) for node, output in result.outputs.items()},
+        "outputs": {node: with_addresses(output) for node, output in result.outputs.items()},
         "problems": list(result.problems),
         "executed": list(result.executed),
         "cached": list(result.cached),

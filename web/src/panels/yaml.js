@@ -26,10 +26,20 @@ export function mountYaml(app, element) {
   const panel = new YamlPanel(app, element);
   app.actions.add(
     {
-      id: 'yaml.toggle', label: 'yaml.toggle', group: 'group.view', keys: ['Alt+KeyY'], anywhere: true,
-      run: () => app.set({ yaml: !app.settings.get().yaml }), checked: () => app.settings.get().yaml,
+      id: 'yaml.toggle',
+      label: 'yaml.toggle',
+      group: 'group.view',
+      keys: ['Alt+KeyY'],
+      anywhere: true,
+      run: () => app.set({ yaml: !app.settings.get().yaml }),
+      checked: () => app.settings.get().yaml,
     },
-    { id: 'yaml.reveal', label: 'yaml.reveal', group: 'group.view', run: (event) => panel.reveal(/** @type {any} */ (event)?.detail) },
+    {
+      id: 'yaml.reveal',
+      label: 'yaml.reveal',
+      group: 'group.view',
+      run: (event) => panel.reveal(/** @type {any} */ (event)?.detail),
+    },
   );
 }
 
@@ -91,7 +101,11 @@ class YamlPanel {
       },
       (error) => {
         this.loading = null;
-        fill(this.body, h('p', { class: 'yaml-failed' }, t('yaml.failed')), h('button', { onclick: () => this.#fit() }, t('yaml.again')));
+        fill(
+          this.body,
+          h('p', { class: 'yaml-failed' }, t('yaml.failed')),
+          h('button', { onclick: () => this.#fit() }, t('yaml.again')),
+        );
         throw error;
       },
     );
@@ -141,7 +155,7 @@ class YamlPanel {
     this.bound = [
       session.text.subscribe((text) => this.#showText(text), true),
       session.selection.subscribe((selection) => editor.showNodes(selection), true),
-      session.file.subscribe(() => editor.setReadOnly(isJson(session))),
+      session.file.subscribe(() => (editor.setReadOnly(isJson(session)), this.#showProblems())),
       session.textProblems.subscribe(() => this.#showProblems(), true),
     ];
   }
@@ -167,8 +181,14 @@ class YamlPanel {
     if (!editor || !session) return;
     const own = session.textProblems.get();
     const first = own[0];
-    this.status.hidden = !first;
-    this.status.textContent = first ? t('yaml.unreadable', { line: first.line ?? 1, message: first.message }) : '';
+    const words = first
+      ? t('yaml.unreadable', { line: first.line ?? 1, message: first.message })
+      : isJson(session)
+        ? t('yaml.readOnly')
+        : '';
+    this.status.hidden = words === '';
+    this.status.classList.toggle('yaml-bad', first !== undefined);
+    if (this.status.textContent !== words) this.status.textContent = words;
     editor.setProblems(own.length ? own : app.problems.get(), own.length === 0);
   }
 
@@ -184,13 +204,28 @@ class YamlPanel {
   }
 
   #head() {
-    const close = h('button', { class: 'yaml-close', 'aria-label': t('yaml.hide'), title: t('yaml.hide'), onclick: () => this.app.set({ yaml: false }) }, '×');
+    const close = h(
+      'button',
+      {
+        class: 'yaml-close',
+        'aria-label': t('yaml.hide'),
+        title: t('yaml.hide'),
+        onclick: () => this.app.set({ yaml: false }),
+      },
+      '×',
+    );
     return h('div', { class: 'yaml-head' }, h('h2', {}, t('yaml.title')), close);
   }
 
   /** The edge that is dragged, or moved by arrow keys, to make the panel wider. */
   #edge() {
-    const edge = h('div', { class: 'yaml-edge', role: 'separator', tabIndex: 0, 'aria-orientation': 'vertical', 'aria-label': t('yaml.width') });
+    const edge = h('div', {
+      class: 'yaml-edge',
+      role: 'separator',
+      tabIndex: 0,
+      'aria-orientation': 'vertical',
+      'aria-label': t('yaml.width'),
+    });
     const widen = (/** @type {number} */ width) => {
       const most = Math.max(MIN_WIDTH, window.innerWidth - 320);
       this.app.set({ yamlWidth: Math.round(Math.min(most, Math.max(MIN_WIDTH, width))) });

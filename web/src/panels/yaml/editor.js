@@ -17,6 +17,7 @@ import { diagnosticsOf } from './diagnostics.js';
 import { meaningAt } from './hover.js';
 import { nodeAt, nodeRange } from './nodes.js';
 import { theme } from './theme.js';
+import { indentAfter } from './where.js';
 
 /**
  * What the editor asks its owner. `index` says where things stand in a text, or null if the text is newer than what is
@@ -27,14 +28,28 @@ import { theme } from './theme.js';
  * }} Owner
  */
 
-/** @type {Record<Option['kind'], string>} */
-const ICONS = { key: 'keyword', type: 'class', input: 'property', value: 'enum', node: 'variable', param: 'constant' };
 /** CodeMirror's words, and the keys of ours. */
 const PHRASES = new Map([
-  ['Find', 'find'], ['Replace', 'replaceWith'], ['next', 'next'], ['previous', 'previous'], ['all', 'all'],
-  ['match case', 'matchCase'], ['regexp', 'regexp'], ['by word', 'byWord'], ['replace', 'replace'], ['replace all', 'replaceAll'],
-  ['close', 'close'], ['Go to line', 'goToLine'], ['go', 'go'], ['Fold line', 'fold'], ['Unfold line', 'unfold'],
-  ['folded code', 'folded'], ['unfold', 'unfold'], ['Diagnostics', 'problems'], ['No diagnostics', 'noProblems'], ['Completions', 'completions'],
+  ['Find', 'find'],
+  ['Replace', 'replaceWith'],
+  ['next', 'next'],
+  ['previous', 'previous'],
+  ['all', 'all'],
+  ['match case', 'matchCase'],
+  ['regexp', 'regexp'],
+  ['by word', 'byWord'],
+  ['replace', 'replace'],
+  ['replace all', 'replaceAll'],
+  ['close', 'close'],
+  ['Go to line', 'goToLine'],
+  ['go', 'go'],
+  ['Fold line', 'fold'],
+  ['Unfold line', 'unfold'],
+  ['folded code', 'folded'],
+  ['unfold', 'unfold'],
+  ['Diagnostics', 'problems'],
+  ['No diagnostics', 'noProblems'],
+  ['Completions', 'completions'],
 ]);
 /** Lines of the selected nodes that are marked, at most. */
 const MOST_MARKED = 2000;
@@ -130,7 +145,11 @@ export class Editor {
   goTo(line, column = 1) {
     const { doc } = this.view.state;
     const at = doc.line(Math.max(1, Math.min(line, doc.lines)));
-    this.view.dispatch({ selection: { anchor: Math.min(at.from + column - 1, at.to) }, scrollIntoView: true, userEvent: 'select' });
+    this.view.dispatch({
+      selection: { anchor: Math.min(at.from + column - 1, at.to) },
+      scrollIntoView: true,
+      userEvent: 'select',
+    });
     this.view.focus();
   }
 
@@ -169,8 +188,14 @@ export class Editor {
       cm.highlightSpecialChars(),
       cm.drawSelection(),
       cm.dropCursor(),
-      cm.indentOnInput(),
       cm.indentUnit.of('  '),
+      cm.indentService.of((context, pos) => {
+        const { doc } = context.state;
+        const line = doc.lineAt(pos);
+        // a line that is about to be broken is not yet two
+        if (context.simulatedBreak === pos) return indentAfter(line.text.slice(0, pos - line.from), 2);
+        return line.number > 1 ? indentAfter(doc.line(line.number - 1).text, 2) : 0;
+      }),
       cm.bracketMatching(),
       cm.closeBrackets(),
       cm.highlightActiveLine(),
@@ -179,11 +204,17 @@ export class Editor {
       cm.search({ top: true }),
       cm.yaml(),
       theme(cm),
+      cm.EditorView.lineWrapping,
       cm.EditorState.phrases.of(phrases()),
       cm.EditorState.allowMultipleSelections.of(true),
       cm.EditorView.contentAttributes.of({ 'aria-label': t('yaml.label'), spellcheck: 'false' }),
       this.readOnly.of(cm.EditorState.readOnly.of(false)),
-      cm.autocompletion({ override: [(context) => this.#complete(context)], activateOnCompletion: (option) => option.type !== 'enum', maxRenderedOptions: 200 }),
+      cm.autocompletion({
+        override: [(context) => this.#complete(context)],
+        activateOnCompletion: (option) => option.type === 'key' || option.type === 'input',
+        maxRenderedOptions: 200,
+        icons: false,
+      }),
       cm.hoverTooltip((_, pos) => this.#hover(pos)),
       this.#marks(),
       this.#keys(),
@@ -196,7 +227,12 @@ export class Editor {
     const { cm } = this;
     const own = new Set(['Mod-Enter']);
     return cm.keymap.of([
-      { key: 'Mod-z', run: () => (this.owner.undo(), true), shift: () => (this.owner.redo(), true), preventDefault: true },
+      {
+        key: 'Mod-z',
+        run: () => (this.owner.undo(), true),
+        shift: () => (this.owner.redo(), true),
+        preventDefault: true,
+      },
       { key: 'Mod-y', run: () => (this.owner.redo(), true), preventDefault: true },
       { key: 'Tab', run: cm.acceptCompletion },
       ...cm.closeBracketsKeymap,
@@ -219,7 +255,8 @@ export class Editor {
       update: (marks, transaction) => {
         let now = marks.map(transaction.changes);
         for (const effect of transaction.effects) {
-          if (effect.is(this.mark)) now = cm.Decoration.set(linesOf(transaction.state.doc, effect.value).map((from) => line.range(from)));
+          if (effect.is(this.mark))
+            now = cm.Decoration.set(linesOf(transaction.state.doc, effect.value).map((from) => line.range(from)));
         }
         return now;
       },
@@ -241,7 +278,7 @@ export class Editor {
       validFor: /^[\w.$/-]*$/,
       options: found.options.map((option) => ({
         label: option.label,
-        type: ICONS[option.kind],
+        type: option.kind,
         ...(option.insert === undefined ? {} : { apply: option.insert }),
         ...(option.detail ? { detail: option.detail } : {}),
         ...(option.help || option.key ? { info: option.key ? t(option.key) : option.help } : {}),
@@ -261,7 +298,11 @@ export class Editor {
     const create = () => {
       const dom = document.createElement('div');
       dom.className = 'yaml-meaning';
-      const rows = [['title', title], ['facts', facts.join(' · ')], ['help', key ? t(key) : help]];
+      const rows = [
+        ['title', title],
+        ['facts', facts.join(' · ')],
+        ['help', key ? t(key) : help],
+      ];
       for (const [name, content] of rows) {
         if (!content) continue;
         const row = document.createElement('div');
@@ -285,7 +326,11 @@ function linesOf(doc, ranges) {
   const starts = [];
   for (const { from, to } of ranges) {
     const last = doc.lineAt(Math.min(to, doc.length)).number;
-    for (let line = doc.lineAt(Math.min(from, doc.length)).number; line <= last && starts.length < MOST_MARKED; line += 1) {
+    for (
+      let line = doc.lineAt(Math.min(from, doc.length)).number;
+      line <= last && starts.length < MOST_MARKED;
+      line += 1
+    ) {
       const start = doc.line(line).from;
       if (starts.at(-1) !== start) starts.push(start);
     }

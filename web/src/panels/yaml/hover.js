@@ -64,7 +64,9 @@ function keyOf(path, word) {
 /** @param {NodeSpec} spec */
 function ofType(spec) {
   const outputs = spec.outputs.map((output) => output.name).join(', ');
-  const facts = [spec.name, spec.category, ...(outputs ? [`→ ${outputs}`] : [])].filter((fact) => fact && fact !== spec.display_name);
+  const facts = [spec.name, spec.category, ...(outputs ? [`→ ${outputs}`] : [])].filter(
+    (fact) => fact && fact !== spec.display_name,
+  );
   return { title: spec.display_name, facts, help: spec.description };
 }
 
@@ -74,7 +76,8 @@ function ofInput(input) {
   if (input.min !== undefined || input.max !== undefined) facts.push(`${input.min ?? ''}…${input.max ?? ''}`);
   if (input.default !== undefined && input.default !== null) facts.push(`= ${JSON.stringify(input.default)}`);
   const choices = input.choices ?? [];
-  if (choices.length) facts.push(choices.slice(0, MOST_CHOICES).join(', ') + (choices.length > MOST_CHOICES ? ', …' : ''));
+  if (choices.length)
+    facts.push(choices.slice(0, MOST_CHOICES).join(', ') + (choices.length > MOST_CHOICES ? ', …' : ''));
   return { title: input.name, facts, help: input.help ?? '' };
 }
 
@@ -87,10 +90,15 @@ function ofReference(word, catalogue, graph) {
   const ref = refOf(word);
   if (!ref) return null;
   const param = graph.params.get(ref.name);
-  if (param) return { title: word, facts: [param.type, `= ${String(param.value ?? '')}`], help: param.description ?? '' };
+  if (param)
+    return { title: word, facts: [param.type, `= ${String(param.value ?? '')}`], help: param.description ?? '' };
   const node = graph.nodes.get(ref.name);
   if (!node) return null;
   const spec = specOf(catalogue, node, graph);
   const output = spec.outputs[outputIndex(spec, ref)];
-  return { title: node.title ?? node.id, facts: [spec.display_name, ...(output ? [output.type] : [])], help: output?.help ?? '' };
+  return {
+    title: node.title ?? node.id,
+    facts: [spec.display_name, ...(output ? [output.type] : [])],
+    help: output?.help ?? '',
+  };
 }

@@ -17,7 +17,8 @@ import { whereAt } from './where.js';
 export function nodeAt(text, pos, index) {
   const nodes = index?.pairs.get('nodes')?.map;
   if (nodes) {
-    for (const [id, pair] of nodes.pairs) if (pair.keyFrom <= pos && pos <= Math.max(pair.keyTo, pair.valueTo)) return id;
+    for (const [id, pair] of nodes.pairs)
+      if (pair.keyFrom <= pos && pos <= Math.max(pair.keyTo, pair.valueTo)) return id;
     return null;
   }
   const { path, at, from, to } = whereAt(text, pos);

@@ -70,6 +70,22 @@ export function usesAt(text, pos) {
 }
 
 /**
+ * How far a new line after `line` is indented: as far, and further below a key without a value.
+ * @param {string} line
+ * @param {number} unit
+ */
+export function indentAfter(line, unit) {
+  const { items, key, valueFrom, indent } = entryOf(line);
+  const value = line
+    .slice(valueFrom)
+    .replace(/(^|\s)#.*$/, '')
+    .trim();
+  const opens = key !== null && (value === '' || /^[|>][-+0-9]*$/.test(value));
+  const column = items.length && key !== null ? indent : indentOf(line);
+  return column + (opens ? unit : 0);
+}
+
+/**
  * @param {string} text
  * @param {number} from
  * @param {number} indent
