@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import io
+import os
 import pkgutil
 import sys
 import threading
@@ -100,7 +101,7 @@ def import_path(path: Path, *, whole: bool = True) -> list[ModuleType]:
 def private_name(path: Path) -> str:
     """The name that a pack's module goes by; any file or folder has one, whatever it is called."""
     stem = "".join(c if c.isalnum() else "_" for c in path.stem)
-    return f"nodegraph_pack_{stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    return f"nodegraph_pack_{stem}_{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]}"
 
 
 def sentence(error: BaseException) -> str:

@@ -154,4 +154,3 @@ def test_of_what_others_may_write_only_old_leftovers_are_swept(tmp_path: Path):
         os.utime(path, (0, path.stat().st_mtime - OLD_SECONDS - 1))
     assert sweep_shared(settings) == 1
     assert (old.exists(), new.exists(), other.exists()) == (False, True, True)
-
