@@ -264,6 +264,7 @@ class Context:
     call: int = 0
     digest_file: Callable[[Path], str] | None = None
     previews: bool = True
+    watched: Callable[[], bool] = field(default=lambda: True)
     token: CancelToken | None = None
     on_progress: Callable[[float, float], None] | None = None
     on_preview: Callable[[PIL.Image.Image], None] | None = None
@@ -282,8 +283,8 @@ class Context:
 
     @property
     def wants_previews(self) -> bool:
-        """Whether anybody looks at previews; making one costs time."""
-        return self.previews and self.on_preview is not None
+        """Whether anybody looks at previews just now; making one costs time."""
+        return self.previews and self.on_preview is not None and self.watched()
 
     def preview(self, image: PIL.Image.Image) -> None:
         """Show an intermediate picture."""

@@ -24,11 +24,13 @@ Previewer = Callable[["Tensor"], "Image"]
 
 def step_reporter(model: Model, context: Context) -> Callable[[Step], None]:
     """A sampler's callback that tells the context of progress, shows previews, and stops when cancelled."""
-    picture_of = previewer(model, context) if context.wants_previews else None
+    picture_of: Previewer | None = None
 
     def report(step: Step) -> None:
+        nonlocal picture_of
         context.progress(step.i + 1, step.n)
-        if picture_of is not None:
+        if context.wants_previews:  # somebody may begin to look while the sampler works
+            picture_of = picture_of or previewer(model, context)
             context.preview(picture_of(step.denoised))
 
     return report

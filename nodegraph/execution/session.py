@@ -113,8 +113,10 @@ class Session:
         on_event: Listener | None = None,
         token: CancelToken | None = None,
         editor: str | None = None,
+        watched: Callable[[], bool] = lambda: True,
     ) -> RunResult:
-        """Check and run a workflow. See `run`. editor: the file of ComfyUI's editor that pictures are to carry."""
+        """Check and run a workflow. See `run`. editor: the file of ComfyUI's editor that pictures are to carry.
+        watched: whether anybody looks at previews just now."""
         graph, todo, wanted = self._plan(workflow, params, only, want)
         roots, run = self.settings.roots(graph.workflow), new_run_id()
         tells = any(graph.nodes[i].spec.context_name is not None for i in todo.order)
@@ -128,6 +130,7 @@ class Session:
             provenance=replace(origin, editor=editor),
             digest_file=self.files.digest,
             previews=self.settings.previews,
+            watched=watched,
         )
         result = await execute(
             todo,

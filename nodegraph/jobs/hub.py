@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from nodegraph.jobs.model import JobEvent, Kind, PreviewEvent
@@ -58,7 +58,7 @@ class Reader:
         self.closed = True
         self.waiting.clear()
         self.page.clear()
-        self.hub.readers.discard(self)
+        self.hub.leave(self)
         self.wake.set()
 
     def take(self, event: JobEvent | PreviewEvent) -> None:
@@ -127,6 +127,12 @@ class Hub:
         self.readers: set[Reader] = set()
         self.unwritten: list[JobEvent] = []
         self.timer: asyncio.TimerHandle | None = None
+        self.on_watched: Callable[[bool], None] = lambda watched: None
+
+    @property
+    def watched(self) -> bool:
+        """Whether any reader wants previews."""
+        return any(reader.previews for reader in self.readers)
 
     def publish(self, job: str, kind: Kind, data: Mapping[str, object], client: str = "") -> None:
         """Something happened."""
@@ -170,8 +176,17 @@ class Hub:
     def subscribe(self, *, after: int | None, job: str | None, previews: bool, limit: int) -> Reader:
         """A new reader."""
         reader = Reader(self, after, job, previews, limit)
+        before = self.watched
         self.readers.add(reader)
+        if previews and not before:
+            self.on_watched(True)
         return reader
+
+    def leave(self, reader: Reader) -> None:
+        """A reader has ended."""
+        self.readers.discard(reader)
+        if reader.previews and not self.watched:
+            self.on_watched(False)
 
     def close(self) -> None:
         """End all readers, and write down what was not yet."""

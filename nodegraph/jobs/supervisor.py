@@ -65,6 +65,7 @@ class Supervisor:
         self.stopping = False
         self.stuck = False
         self.late: list[Outcome] = []  # what could not be written down, and will be tried again
+        hub.on_watched = self._watched
 
     # --- from outside
 
@@ -200,6 +201,7 @@ class Supervisor:
                 link.answer(data)
             case "ready":
                 link.state = "stopping" if self.stopping else "ready"
+                link.send({"say": "watch", "on": self.hub.watched})
                 link.ready.set()
                 self._tell_worker(link)
                 self.wake()
@@ -311,6 +313,11 @@ class Supervisor:
                     link.kill(f"did not start within {settings.start_seconds:g} s")
                 elif link.state != "starting" and now - link.heard > settings.hang_seconds:
                     link.kill(f"hung: no sign of life for {settings.hang_seconds:g} s")
+
+    def _watched(self, on: bool) -> None:
+        """Somebody looks at previews now, or nobody any more."""
+        for link in self.links():
+            link.send({"say": "watch", "on": on})
 
     # --- telling
 

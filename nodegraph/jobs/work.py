@@ -102,9 +102,17 @@ class Notes:
 
 
 async def run_job(
-    request: Request, session: Session, reader: Reader, outbox: Outbox, token: CancelToken
+    request: Request,
+    session: Session,
+    reader: Reader,
+    outbox: Outbox,
+    token: CancelToken,
+    watched: Callable[[], bool] = lambda: True,
 ) -> tuple[State, Result]:
-    """Do what a request asks for: how it ended, and its result. A job that cannot run has failed."""
+    """Do what a request asks for: how it ended, and its result. A job that cannot run has failed.
+
+    watched: whether anybody looks at previews just now.
+    """
     began = time.perf_counter()
     settings = session.settings
     if request.cache is not None:
@@ -119,7 +127,13 @@ async def run_job(
     before, session.settings = session.settings, settings
     try:
         result = await session.run_async(
-            graph, only=request.only, want=(), on_event=notes, token=token, editor=editor_file(request)
+            graph,
+            only=request.only,
+            want=(),
+            on_event=notes,
+            token=token,
+            editor=editor_file(request),
+            watched=watched,
         )
     except ProblemError as error:
         told = (*problems, *(problem.to_json() for problem in error.problems))

@@ -87,6 +87,7 @@ class Worker:
         self.beat_seconds = settings.beat_seconds
         self.session: Session | None = None
         self.folders, self.warm = settings.nodes, settings.warm
+        self.watched = False  # whether anybody looks at previews
 
     def serve(self) -> None:
         """Do jobs until the supervisor says that there will be no more, or is gone."""
@@ -115,7 +116,7 @@ class Worker:
         request = request_of(frame.body.decode("utf-8", "surrogatepass"), frame.data["request"])
         outbox = EventOutbox(self.writer, id_)
         try:
-            state, result = await run_job(request, session, reader, outbox, self.token)
+            state, result = await run_job(request, session, reader, outbox, self.token, lambda: self.watched)
         except ProblemError as error:
             state, result = "failed", Result(problems=tuple(problem.to_json() for problem in error.problems))
         except BrokenPipeError:  # the supervisor is gone
@@ -153,6 +154,8 @@ class Worker:
                         token = self.token if self.job == frame.data["job"] else None
                     if token is not None:
                         token.cancel()
+                case "watch":
+                    self.watched = frame.data["on"]
                 case "free":
                     self.jobs.put(frame)
                 case "leave":

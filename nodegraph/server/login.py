@@ -41,7 +41,6 @@ class Door:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.token = settings.token
-        self.cookie = f"nodegraph_{settings.port}"
         self._limit = settings.limits.failures
         self._links: dict[str, float] = {}
         self._failures: dict[str, deque[float]] = {}
@@ -79,6 +78,13 @@ class Door:
         self._failures.setdefault(address, deque(maxlen=self._limit)).append(time.monotonic())
 
 
+def cookie_name(request: web.Request) -> str:
+    """What the cookie is called: servers on other ports of a machine have others."""
+    transport = request.transport
+    address = transport.get_extra_info("sockname") if transport is not None else None
+    return f"nodegraph_{address[1] if isinstance(address, tuple) else request.app[SETTINGS].port}"
+
+
 DOOR: Final[web.AppKey[Door]] = web.AppKey("door", Door)
 
 
@@ -98,7 +104,7 @@ def check_token(request: web.Request) -> None:
     door = request.app[DOOR]
     if door.token is None or request.path in OPEN_PATHS:
         return
-    cookie = request.cookies.get(door.cookie)
+    cookie = request.cookies.get(cookie_name(request))
     if cookie is not None and same(door.session(), cookie):
         return
     scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
@@ -168,7 +174,7 @@ def let_in(request: web.Request, door: Door) -> web.Response:
     """The answer that hands out the cookie."""
     answer = see_start()
     answer.set_cookie(
-        door.cookie, door.session(), httponly=True, samesite="Strict", secure=request.secure, max_age=30 * 86_400
+        cookie_name(request), door.session(), httponly=True, samesite="Strict", secure=request.secure, max_age=30 * 86_400
     )
     return answer
 

@@ -139,8 +139,19 @@ def changed(picture: Image, version: Version) -> Image:
     if version.side is not None:
         shown.thumbnail((version.side, version.side))
     if version.channel == "a":
-        return shown.getchannel("A")
+        return only_alpha(shown.getchannel("A"), version.format)
     return shown.convert("RGB") if version.channel == "rgb" or version.format == "jpeg" else shown
+
+
+def only_alpha(alpha: Image, format: Format) -> Image:
+    """Black with this transparency, as editors of masks read it; in a format without any, its greys."""
+    from PIL import Image as Images
+
+    if format == "jpeg":
+        return alpha
+    black = Images.new("RGBA", alpha.size)
+    black.putalpha(alpha)
+    return black
 
 
 def eight_bits(picture: Image) -> Image:
