@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +53,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vae-dtype", default="auto", choices=("auto", "fp32", "fp16", "bf16"), help="of autoencoders")
     parser.add_argument("--threads", type=positive_number, metavar="N", help="CPU threads of a worker's torch")
     add_cache(parser)
+    parser.add_argument(
+        "--limit",
+        type=limit,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="how much is taken from clients, such as body=64000000 or sockets=50 (repeatable; see 'The server')",
+    )
     parser.add_argument("--frontend", choices=("comfyui",), help="the web app at /, if its package is installed")
     parser.add_argument("--open", action="store_true", help="open a browser when the server listens")
     parser.add_argument(
@@ -68,6 +77,17 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
     return int(text)
+
+
+def limit(text: str) -> tuple[str, int]:
+    """A limit of the server as an option: its name, and a number. Raises ArgumentTypeError."""
+    from nodegraph.server.settings import ServerLimits
+
+    names = [field.name for field in fields(ServerLimits)]
+    name, _, number = text.partition("=")
+    if name not in names or not number.isascii() or not number.isdigit() or not 0 < int(number) < 1 << 63:
+        raise argparse.ArgumentTypeError(f"a limit is NAME=N, not {text!r}; names are {', '.join(names)}")
+    return name, int(number)
 
 
 def call(arguments: argparse.Namespace) -> int:
@@ -108,7 +128,7 @@ def job_settings(arguments: argparse.Namespace, settings: Settings, devices: tup
 
 def server_settings(arguments: argparse.Namespace, settings: Settings) -> ServerSettings:
     """How the server listens."""
-    from nodegraph.server.settings import ServerSettings
+    from nodegraph.server.settings import ServerLimits, ServerSettings
 
     roots = settings.roots(None)
     return ServerSettings(
@@ -124,6 +144,7 @@ def server_settings(arguments: argparse.Namespace, settings: Settings) -> Server
         token=arguments.token or os.environ.get(TOKEN) or None,
         allowed_hosts=tuple(arguments.allow_host),
         frontend=arguments.frontend,
+        limits=ServerLimits(**dict(arguments.limit)),
     )
 
 

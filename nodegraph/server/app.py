@@ -8,6 +8,7 @@ from aiohttp import web
 
 from nodegraph.jobs.model import JobService
 from nodegraph.server import api, comfy
+from nodegraph.server.connections import Runner, add_connections, connections_middleware
 from nodegraph.server.errors import errors_middleware
 from nodegraph.server.keys import SERVICE, SETTINGS
 from nodegraph.server.leftovers import add_sweeping
@@ -25,10 +26,12 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
     """
     check_settings(settings)
     app = web.Application(
-        middlewares=[metrics_middleware, errors_middleware, security_middleware], client_max_size=settings.limits.body
+        middlewares=[connections_middleware, metrics_middleware, errors_middleware, security_middleware],
+        client_max_size=settings.limits.body,
     )
     app[SERVICE] = service
     app[SETTINGS] = settings
+    add_connections(app)
     add_security(app)
     add_pictures(app, settings)
     add_metrics(app)
@@ -41,7 +44,7 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
 
 def make_runner(app: web.Application) -> web.AppRunner:
     """What runs the application on a socket, with its access log and without aiohttp's signal handlers."""
-    return web.AppRunner(
+    return Runner(
         app,
         access_log_class=AccessLog,
         access_log=logging.getLogger("nodegraph.access"),

@@ -173,9 +173,8 @@ async def post_login(request: web.Request) -> web.StreamResponse:
 def let_in(request: web.Request, door: Door) -> web.Response:
     """The answer that hands out the cookie."""
     answer = see_start()
-    answer.set_cookie(
-        cookie_name(request), door.session(), httponly=True, samesite="Strict", secure=request.secure, max_age=30 * 86_400
-    )
+    name, month = cookie_name(request), 30 * 86_400
+    answer.set_cookie(name, door.session(), httponly=True, samesite="Strict", secure=request.secure, max_age=month)
     return answer
 
 

@@ -17,8 +17,9 @@ class ServerLimits:
 
     body: of a request that is not an upload. upload: of an uploaded picture. pixels: of a picture that is decoded for a
     preview or a thumbnail. frame: of a message that a client sends over a websocket. sockets: websockets and event
-    streams at once. page: entries of a list in one answer. listed: files of a folder that are looked at. failures:
-    wrong tokens of one address within a minute.
+    streams at once. connections: of clients at once, those included; one that is idle makes room for a new one. page:
+    entries of a list in one answer. listed: files of a folder that are looked at. failures: wrong tokens of one address
+    within a minute.
     """
 
     body: int = 16_000_000
@@ -26,6 +27,7 @@ class ServerLimits:
     pixels: int = 100_000_000
     frame: int = 1_000_000
     sockets: int = 500
+    connections: int = 700
     page: int = 1_000
     listed: int = 100_000
     failures: int = 10

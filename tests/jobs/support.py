@@ -143,6 +143,12 @@ def Steps(value: int, steps: int = 1000, context: Context = NO_CONTEXT) -> int:
     if context.wants_previews:
         context.preview(PIL.Image.new("RGB", (1024, 700), (value, 0, 0)))
     return value
+
+
+@node(category="test", numeric=False)
+def Watched(value: int, context: Context = NO_CONTEXT) -> int:
+    """One more if somebody looks at previews."""
+    return value + context.wants_previews
 '''
 
 SUM = """\

@@ -128,7 +128,7 @@ class Server(Client):
 def serving(folder: Path, **changes: Any) -> Iterator[Server]:
     """A server with a service of its own, in a thread, so that the test can talk to it over its socket."""
     nodes = folder / "nodes"
-    nodes.mkdir(exist_ok=True)
+    nodes.mkdir(parents=True, exist_ok=True)
     (nodes / "pack.py").write_text(PACK)
     for name in ("output", "input"):
         (folder / name).mkdir(exist_ok=True)

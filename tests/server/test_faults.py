@@ -1,4 +1,4 @@
-"""What goes wrong around a running server - disks, memory, files, other programs, clients - and what jobs make of it."""
+"""What goes wrong around a running server: disks, memory, files, other programs, clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that dies without a word, at the worst moments: what it was told is there, and nothing is half of anything."""
+"""A server that dies without a word, at the worst moments: what it was told is there, and nothing is half done."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_a_token_lets_in_and_nothing_else_does(tmp_path: Path, caplog: pytest.Lo
             {},
             {"Authorization": f"Bearer {TOKEN}x"},
             {"Authorization": TOKEN},
-            {"Cookie": f"nodegraph_0={TOKEN}"},
+            {"Cookie": f"nodegraph_{server.port}={TOKEN}"},
         ):
             answer = server.get("/api/v1/queue", headers)
             assert (answer.status, answer.code) == (401, "not_logged_in")
@@ -167,6 +167,7 @@ def test_a_login_link_works_once_and_gives_a_cookie_that_scripts_cannot_read(tmp
         entered = server.get(path)
         assert (entered.status, entered.headers["Location"]) == (303, "/")
         cookie = entered.headers["Set-Cookie"]
+        assert cookie.startswith(f"nodegraph_{server.port}=")  # servers on other ports do not get in its way
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
         assert TOKEN not in cookie

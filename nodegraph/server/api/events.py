@@ -11,34 +11,15 @@ from typing import Final
 
 from aiohttp import WSMsgType, hdrs, web
 
-from nodegraph.errors import Problem, ProblemError
 from nodegraph.jobs.model import JobEvent, PreviewEvent, Subscription
 from nodegraph.server.api.common import flag, service_of, settings_of, without_paths
+from nodegraph.server.connections import SOCKETS
 from nodegraph.server.errors import bad_request
-from nodegraph.server.keys import SETTINGS
 
 HEARTBEAT: Final = 20.0
 LOOK: Final = 0.5  # seconds between looks at whether the client is still there
 
 
-class Sockets:
-    """How many websockets and event streams are open, and how many may be."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open = 0
-
-    def __enter__(self) -> None:
-        if self.open >= self.limit:
-            hint = "close some, or raise the limit"
-            raise ProblemError(Problem("server_busy", f"{self.limit} event streams are open already", hint=hint))
-        self.open += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.open -= 1
-
-
-SOCKETS: Final[web.AppKey[Sockets]] = web.AppKey("sockets", Sockets)
 STREAMS: Final[web.AppKey[set[Subscription]]] = web.AppKey("streams", set)
 
 
@@ -78,7 +59,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     after = after_of(request)
     previews = flag(request, "previews")
     job = request.query.get("job")
-    with request.app[SOCKETS]:
+    with request.app[SOCKETS].taken():
         subscription = service_of(request).subscribe(after=after, job=job, previews=previews)
         request.app[STREAMS].add(subscription)
         try:
@@ -163,6 +144,5 @@ async def close_all(app: web.Application) -> None:
 def add_routes(app: web.Application) -> None:
     """Add the route of events."""
     app[STREAMS] = set()
-    app[SOCKETS] = Sockets(app[SETTINGS].limits.sockets)
     app.on_shutdown.append(close_all)
     app.router.add_get("/api/v1/events", get_events)

@@ -15,12 +15,12 @@ from typing import Final, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from nodegraph.errors import Problem, ProblemError
 from nodegraph.jobs.model import OPEN, JobEvent, JobService, PreviewEvent
 from nodegraph.server.comfy.frames import preview_frame, preview_frame_with_metadata
 from nodegraph.server.comfy.hub import HUB, Hub
 from nodegraph.server.comfy.messages import Message, Run, joined
 from nodegraph.server.comfy.system import server_features
+from nodegraph.server.connections import SOCKETS
 from nodegraph.server.errors import bad_request
 from nodegraph.server.keys import SERVICE, SETTINGS
 
@@ -33,12 +33,16 @@ Item = Message | PreviewEvent
 
 async def websocket(request: web.Request) -> web.StreamResponse:
     """Accept a client, and tell it what happens until it goes."""
-    hub, limits = request.app[HUB], request.app[SETTINGS].limits
+    hub = request.app[HUB]
     client = request.query.get("clientId") or uuid.uuid4().hex
     if len(client) > MAX_ID or not client.isprintable():
         raise bad_request("'clientId' must be a short text", input="clientId")
-    if len(hub.listeners) >= limits.sockets and client not in hub.listeners:
-        raise ProblemError(Problem("server_busy", f"{limits.sockets} clients listen already", hint="try again later"))
+    with request.app[SOCKETS].taken(again=client in hub.listeners):
+        return await _listen_as(request, client)
+
+
+async def _listen_as(request: web.Request, client: str) -> web.StreamResponse:
+    hub, limits = request.app[HUB], request.app[SETTINGS].limits
     socket = web.WebSocketResponse(max_msg_size=limits.frame, heartbeat=HEARTBEAT, compress=False)
     await socket.prepare(request)
     listener = Listener(client, socket, request.app[SERVICE], hub, server_features(request.app[SETTINGS]))

@@ -163,6 +163,8 @@ def test_other_versions_of_a_picture(server: Running) -> None:
         assert answer.status_code == 200, answer.text
         assert answer.headers["Content-Type"] == kind
         assert Image.open(io.BytesIO(answer.content)).format == format
+    alpha = Image.open(io.BytesIO(view(server, filename="versions.png", type="input", channel="a").content))
+    assert (alpha.mode, alpha.getpixel((0, 0))) == ("RGBA", (0, 0, 0, 40))  # as editors of masks read it
     rgb = view(server, filename="versions.png", type="input", channel="rgb").content
     assert Image.open(io.BytesIO(rgb)).getpixel((0, 0)) == (10, 20, 30)
     for query in ({"preview": "webp;-1"}, {"preview": "999999x999999"}, {"preview": "exe"}, {"channel": "x"}):
