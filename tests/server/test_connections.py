@@ -28,10 +28,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_silent_connections_leave_room_for_who_asks(small: Server):
-    opened: list[socket.socket] = []
     with ExitStack() as stack:
-        for _ in range(300):
-            opened.append(stack.enter_context(socket.create_connection(("127.0.0.1", small.port))))
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", small.port))) for _ in range(300)]
         half = b"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/yaml\r\n"
         for _ in range(2 * LIMIT):  # these have begun to say something, and never go on
             stack.enter_context(socket.create_connection(("127.0.0.1", small.port))).sendall(half)
@@ -77,7 +75,8 @@ def test_clients_of_both_interfaces_share_the_places_and_who_comes_again_has_one
             while not first.closed:  # the one before it ends
                 await first.receive()
             stream.close()
-            await other.close()
+            for each in (first, again, other):
+                await each.close()
 
     asyncio.run(main())
 
