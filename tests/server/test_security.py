@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import logging
 from pathlib import Path
 
@@ -94,6 +95,18 @@ def test_methods_that_an_address_does_not_have(server: Server):
     assert "Access-Control-Allow-Origin" not in options.headers
     head = server.ask("HEAD", "/api/v1/queue")
     assert (head.status, head.body) == (200, b"")
+
+
+def test_every_address_says_which_methods_it_has(server: Server):
+    addresses = {resource.canonical: {route.method for route in resource} for resource in server.app.router.resources()}
+    for address, methods in addresses.items():
+        path = re.sub(r"\{[^}]*\}", "x", address)
+        if "*" in methods or path.endswith("/move/x"):  # what can also be read as the name of a file
+            continue
+        for method in {"PUT", "POST", "PATCH", "DELETE"} - methods:
+            answer = server.ask(method, path, "{}", JSON)
+            assert (answer.status, answer.code) == (405, "wrong_method"), (method, path)
+            assert methods <= set(answer.headers["Allow"].split(","))
 
 
 def test_every_answer_has_the_headers_that_protect(server: Server):
