@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from nodegraph.errors import Place, Problem, ProblemError, shorten
+from nodegraph.errors import Problem, ProblemError, shorten
 from nodegraph.jobs.model import FINAL, Job, JobEvent, Request, Result, State
 from nodegraph.jobs.placing import place_before
 from nodegraph.jobs.retention import Limits, trim_events, trim_history

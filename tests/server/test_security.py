@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,12 @@ def test_another_site_changes_nothing_and_opens_no_websocket(server: Server, hea
         answer = server.ask("POST", "/api/v1/jobs", SUM, {**kind, **headers})
         assert (answer.status, answer.code) == (403, "wrong_origin")
     assert server.ask("DELETE", "/api/v1/jobs?state=queued", headers=headers).status == 403
-    assert server.get("/api/v1/events", {**UPGRADE, **headers}).status == 403
+    for path in ("/prompt", "/queue", "/interrupt", "/history", "/free", "/settings", "/upload/image", "/userdata/x"):
+        for prefix in ("", "/api"):
+            answer = server.ask("POST", prefix + path, "{", {**JSON, **headers})
+            assert (answer.status, answer.code) == (403, "wrong_origin")  # the body, which is no JSON, was not read
+    for path in ("/api/v1/events", "/ws", "/api/ws?clientId=a"):
+        assert server.get(path, {**UPGRADE, **headers}).status == 403
     assert server.get("/api/v1/jobs").json["total"] == before
 
 
