@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,25 +47,31 @@ class Examined:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads the texts of requests; what was read lately is remembered, since a text always says the same."""
+    """Reads the texts of requests; what was read lately is remembered, since a text always says the same.
+
+    Several threads may use it: a job is checked on one before it runs on another.
+    """
 
     registry: Registry
     known: OrderedDict[tuple[str, str | None], Loaded] = field(
         default_factory=OrderedDict[tuple[str, str | None], Loaded]
     )
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, text: str, file: str | None) -> Loaded:
         """The workflow of a text."""
         key = (text, file)
-        found = self.known.get(key)
-        if found is not None:
-            self.known.move_to_end(key)
-            return found
+        with self.lock:
+            found = self.known.get(key)
+            if found is not None:
+                self.known.move_to_end(key)
+                return found
         loaded = load_text(text, file=file, specs=lambda: self.registry.specs)
         if len(text) <= REMEMBERED_SIZE:
-            self.known[key] = loaded
-            if len(self.known) > REMEMBERED:
-                self.known.popitem(last=False)
+            with self.lock:
+                self.known[key] = loaded
+                if len(self.known) > REMEMBERED:
+                    self.known.popitem(last=False)
         return loaded
 
 

@@ -110,8 +110,12 @@ class LocalJobService:
         job = self.store.submit(request)
         self.hub.publish(job.id, "job_queued", {"number": job.number}, request.client)
         self._tell_queue()
-        self.supervisor.wake()
+        asyncio.get_running_loop().call_soon(self._wake)  # whoever asked is answered first
         return job
+
+    def _wake(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.wake()
 
     def get(self, id: str) -> Job | None:
         return self.store.get(id)
