@@ -7,6 +7,7 @@
 
 /** @import {Catalogue} from './model/catalogue.js' */
 /** @import {Problem} from './model/types.js' */
+/** @import {ServerEvent} from './net/events.js' */
 /** @import {Signal} from './util/signal.js' */
 import { Actions } from './actions.js';
 import { EMPTY_CATALOGUE } from './model/catalogue.js';
@@ -94,6 +95,12 @@ export class App {
     this.run = signal(NO_RUN);
     /** @type {Signal<{queued: number, running: number, paused: boolean}>} */
     this.queue = signal(/** @type {{queued: number, running: number, paused: boolean}} */ ({ queued: 0, running: 0, paused: false }));
+    /** How often a run is queued at once. @type {Signal<number>} */
+    this.batch = signal(1);
+    /** What the server told last; each event in turn. @type {Signal<ServerEvent | null>} */
+    this.event = signal(/** @type {ServerEvent | null} */ (null));
+    /** The run that ended last, of any of the open files. @type {Signal<{session: Session, run: RunState, error?: string} | null>} */
+    this.ended = signal(/** @type {any} */ (null));
     /** Whether the server answers. @type {Signal<boolean>} */
     this.online = signal(true);
     /** @type {Signal<Camera>} */

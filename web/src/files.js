@@ -54,7 +54,7 @@ export function make(app, text, file, saved) {
 async function firstExample(app) {
   try {
     const { text } = await textOf('examples/hello');
-    return make(app, text, { name: null, etag: null, label: 'hello' });
+    return make(app, text, { name: null, etag: null, label: 'hello', example: 'hello' });
   } catch {
     return make(app, NEW_TEXT, { name: null, etag: null, label: '' });
   }
@@ -100,7 +100,7 @@ function openText(app, { text, label }) {
 async function openExample(app, name) {
   try {
     const { text } = await textOf(`examples/${piece(name)}`);
-    openText(app, { text, label: name });
+    app.open(make(app, text, { name: null, etag: null, label: name, example: name }));
   } catch (error) {
     app.sayError(error);
   }

@@ -3,6 +3,17 @@
 /** @import {Session} from '../model/session.js' */
 /** @import {Graph, InputSpec, Raw} from '../model/types.js' */
 /** @import {WidgetKind} from '../view/geometry.js' */
+/** @import {Control} from './frame.js' */
+import { colourControl } from './colour.js';
+import { comboControl } from './combo.js';
+import { Frame } from './frame.js';
+import { numberControl } from './number.js';
+import { seedControl } from './seed.js';
+import { promptControl, textControl } from './text.js';
+import { toggleControl } from './toggle.js';
+import { valueControl } from './value.js';
+
+export { advanceSeeds } from './seed.js';
 
 /**
  * What a widget edits. `change` writes a value: undefined is the default; edits with the same `merge` are one step.
@@ -16,8 +27,15 @@
  * @typedef {{element: HTMLElement, update: (value: Raw | undefined, graph: Graph) => void, destroy?: () => void}} Widget
  */
 
+/** @type {Record<WidgetKind, (frame: Frame) => Control>} */
+const CONTROLS = {
+  number: numberControl, seed: seedControl, text: textControl, prompt: promptControl, combo: comboControl,
+  toggle: toggleControl, image: comboControl, colour: colourControl, value: valueControl,
+};
+
 /** Make the widget of an input. @param {WidgetContext} context @returns {Widget} */
 export function makeWidget(context) {
-  const element = document.createElement('span');
-  return { element, update: (value) => void (element.textContent = `${context.input.name}: ${String(value ?? context.input.default ?? '')}`) };
+  const frame = new Frame(context);
+  frame.attach(CONTROLS[context.kind](frame));
+  return frame.widget();
 }
