@@ -19,6 +19,7 @@ from nodegraph.jobs.rows import end_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.store import Ended, JobStore
 from nodegraph.jobs.supervisor import Supervisor, died_with_server
+from nodegraph.jobs.sweeping import Over
 
 T = TypeVar("T")
 FILE: Final = "jobs.sqlite"
@@ -109,8 +110,12 @@ class LocalJobService:
         job = self.store.submit(request)
         self.hub.publish(job.id, "job_queued", {"number": job.number}, request.client)
         self._tell_queue()
-        self.supervisor.wake()
+        asyncio.get_running_loop().call_soon(self._wake)  # whoever asked is answered first
         return job
+
+    def _wake(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.wake()
 
     def get(self, id: str) -> Job | None:
         return self.store.get(id)
@@ -216,6 +221,12 @@ class LocalJobService:
         if self._here is not None:
             return await self._here.convert(request, to, picture=picture)
         return cast(Json, await self._ask({"say": "convert", "to": to, "picture": picture}, request))
+
+    async def sweep(self, request: Request, over: Over, *, zipped: bool = False, grid: bool = True) -> Json:
+        """The workflow of a sweep. See `JobService.sweep`. Raises ProblemError."""
+        if self._here is not None:
+            return await self._here.sweep(request, over, zipped=zipped, grid=grid)
+        return cast(Json, await self._ask({"say": "sweep", "over": over, "zipped": zipped, "grid": grid}, request))
 
     async def catalogue(self) -> Json:
         """All node types. See `JobService.catalogue`. What it says of files may be a second old."""

@@ -296,17 +296,15 @@ def test_a_link_says_where_the_value_comes_from(page: Page) -> None:
 
 
 def test_the_checkers_words_stand_at_the_input(page: Page) -> None:
-    show_widgets(page, SAMPLER)
-    page.evaluate("""() => window.nodegraph.problems.set([
-      { code: 'x', message: 'cfg is <i>odd</i>', hint: 'take another', node: 'k', input: 'cfg', severity: 'error' },
-      { code: 'y', message: 'few steps', node: 'k', input: 'steps', severity: 'warning' },
-    ])""")
-    expect(field(page, "cfg")).to_have_attribute("aria-invalid", "true")
-    expect(field(page, "cfg")).to_have_accessible_description("cfg is <i>odd</i> take another")
-    expect(field(page, "steps")).to_have_accessible_description("few steps")
-    expect(field(page, "steps")).not_to_have_attribute("aria-invalid", "true")
-    page.evaluate("window.nodegraph.problems.set([])")
-    expect(field(page, "cfg")).not_to_have_attribute("aria-invalid", "true")
+    show_widgets(page, "nodes:\n  e: {uses: EmptyLatentImage, with: {width: 3, batch_size: 2}}\n")
+    width = field(page, "width")
+    expect(width).to_have_attribute("aria-invalid", "true")
+    expect(width).to_have_accessible_description(re.compile("16"))
+    expect(width).to_have_value("3")
+    expect(field(page, "batch_size")).not_to_have_attribute("aria-invalid", "true")
+    width.fill("64")
+    page.keyboard.press("Enter")
+    expect(width).not_to_have_attribute("aria-invalid", "true")
 
 
 def advance(page: Page) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 from playwright.sync_api import Locator, Page
 
 MOUNT = """async ({ text, name }) => {
-  const [{ Session }, { readCatalogue, specOf, isWidget }, { setInput }, { widgetKind }, { makeWidget }] = await Promise.all([
+  const [{ Session }, { specOf, isWidget }, { setInput }, { widgetKind }, { makeWidget }] = await Promise.all([
     '/src/model/session.js', '/src/model/catalogue.js', '/src/model/graph.js', '/src/view/geometry.js', '/src/widgets/index.js',
   ].map((address) => import(address)));
   const app = window.nodegraph;
-  const nodes = await (await fetch('/api/v1/nodes')).json();
-  app.catalogue.set(readCatalogue(nodes));
+  while (app.catalogue.get().specs.size === 0) await new Promise(requestAnimationFrame);
   const session = new Session(text, name ? { file: { name, etag: null, label: name } } : {});
   app.open(session);
   document.getElementById('shelf')?.remove();

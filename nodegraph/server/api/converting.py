@@ -14,11 +14,10 @@ from nodegraph.jobs.model import Request
 from nodegraph.server.api.common import answer, check_body, service_of, settings_of
 from nodegraph.server.api.submitting import MULTIPART, PICTURE_KINDS, YAML_KINDS, form_parts, text_of, texts_in
 from nodegraph.server.bodies import is_json, media_type, parse_json, read_bytes, wrong_kind
-from nodegraph.server.errors import RefusedError, bad_request
+from nodegraph.server.errors import bad_request, refused
 from nodegraph.workflow.read import holds_metadata
 
 TARGETS: Final = ("yaml", "json", "api", "ui")
-NOT_ITS_FAULT: Final = ("not_ready", "worker_died")
 TEXTS: Final = ("nodegraph", "prompt", "workflow")
 
 
@@ -38,9 +37,7 @@ async def convert(request: web.Request) -> web.Response:
     try:
         found = await service_of(request).convert(Request(asked.text), asked.to, picture=asked.picture)
     except ProblemError as error:
-        if error.problems[0].code in NOT_ITS_FAULT:
-            raise
-        raise RefusedError(error.problems) from None
+        raise refused(error) from None
     return answer({**found, "format": asked.to, "name": file_name(asked)})
 
 

@@ -39,7 +39,7 @@ export function mountHeader(app, element) {
  */
 function menuButton(app, { label, groups }) {
   const id = label.replace('.', '-');
-  const list = h('div', { class: 'menu', role: 'menu', id, popover: 'auto', 'aria-label': t(label) });
+  const list = h('div', { class: 'bar-menu', role: 'menu', id, popover: 'auto', 'aria-label': t(label) });
   const button = h('button', { type: 'button', 'aria-haspopup': 'menu', 'aria-expanded': 'false', role: 'menuitem' }, t(label));
   const open = () => {
     fill(list, ...groups.flatMap((group) => rows(app, group, groups.length > 1)));
