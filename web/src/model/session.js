@@ -155,8 +155,8 @@ export class Session {
   /** Compute places anew for nodes that have none of their own, as when their types have become known. */
   placeAgain() {
     const { current } = this.history;
-    const own = [...current.graph.places].filter(([, place]) => !place.auto);
-    if (own.length === current.graph.places.size && current.graph.nodes.size <= own.length) return;
+    const own = [...current.graph.places].map(([id, place]) => /** @type {const} */ ([id, place.auto ? { ...place, unplaced: true } : place]));
+    if (own.length >= current.graph.nodes.size && own.every(([, place]) => !place.auto)) return;
     const graph = this.place({ ...current.graph, places: new Map(own) });
     current.graph = graph;
     this.graph.set(graph);
@@ -245,7 +245,11 @@ export class Session {
  * @returns {Graph}
  */
 function keepPlaces(graph, known) {
-  const kept = [...known.places].filter(([id, place]) => place.auto && graph.nodes.has(id) && !graph.places.has(id));
+  const kept = [...known.places].flatMap(([id, place]) => {
+    const own = graph.places.get(id);
+    if (!place.auto || !graph.nodes.has(id) || (own && !own.unplaced)) return [];
+    return [/** @type {const} */ ([id, { ...own, x: place.x, y: place.y, auto: true, unplaced: undefined }])];
+  });
   return kept.length ? { ...graph, places: new Map([...graph.places, ...kept]) } : graph;
 }
 
