@@ -92,7 +92,8 @@ export class Session {
   }
 
   /**
-   * Change the graph. Edits with the same `merge` that follow each other within a second are one step of undo.
+   * Change the graph. Edits with the same `merge` that follow each other within a second, or during one hold, are one step
+   * of undo.
    * @param {string} label what was done, a key of the strings
    * @param {(graph: Graph) => Graph} change
    * @param {{merge?: string}} [options]
@@ -104,7 +105,10 @@ export class Session {
     const before = this.graph.get();
     const after = change(before);
     if (after === before) return false;
-    this.history.push({ graph: after, text: null, label, merge, at: this.clock.now() });
+    // However long a drag rests, it stays one step.
+    const { current } = this.history;
+    const goesOn = this.holds > 0 && merge !== undefined && merge === current.merge;
+    this.history.push({ graph: after, text: null, label, merge, at: goesOn ? current.at ?? 0 : this.clock.now() });
     this.#show(after);
     this.#syncLater(() => this.#writeText());
     return true;

@@ -343,6 +343,7 @@ export default {
   'view.addPoint': 'Add a point',
   'view.bypassed': 'bypassed',
   'view.canvas': 'Canvas',
+  'view.colour': 'Colour…',
   'view.connectTo': 'Connect {name} with…',
   'view.connected': '{from} is connected with {to}',
   'view.disconnected': '{name} has no link any more',

@@ -343,6 +343,7 @@ export default {
   'view.addPoint': '添加转折点',
   'view.bypassed': '已绕过',
   'view.canvas': '画布',
+  'view.colour': '颜色…',
   'view.connectTo': '将 {name} 连接到…',
   'view.connected': '已将 {from} 连接到 {to}',
   'view.disconnected': '{name} 的连线已移除',
