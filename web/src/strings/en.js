@@ -89,7 +89,6 @@ export default {
   'file.theirs': '{name} (as saved)',
   'file.tooLarge': '{name} is too large',
   'file.untitled': 'untitled',
-  'group.view': 'View',
   'keys.add': 'Add to the selection',
   'keys.add.how': 'Ctrl or Shift + click',
   'keys.box': 'Select a box',

@@ -89,7 +89,6 @@ export default {
   'file.theirs': '{name}（已保存的版本）',
   'file.tooLarge': '{name} 太大',
   'file.untitled': '未命名',
-  'group.view': '视图',
   'keys.add': '加入选择',
   'keys.add.how': 'Ctrl 或 Shift + 单击',
   'keys.box': '框选',
