@@ -74,7 +74,7 @@ export class Session {
     this.saved = signal(text);
     /** @type {Signal<number>} */
     this.state = signal(0);
-    this.history = new History({ graph, text });
+    this.history = new History({ graph, text, problems: this.read.problems });
     this.holds = 0;
     /** @type {(() => void) | null} */
     this.cancelSync = null;
@@ -179,12 +179,12 @@ export class Session {
   /** @param {() => string | null} step */
   #travel(step) {
     this.flush();
-    const label = this.editable ? step() : 'edit.text';
+    const label = step();
     if (label === null) return null;
-    const { graph, text } = this.history.current;
+    const { graph, text, problems = [] } = this.history.current;
     if (text !== null) {
       this.text.set(text);
-      this.textProblems.set([]);
+      this.textProblems.set(problems);
     }
     this.#show(graph);
     if (text === null) this.#syncLater(() => this.#writeText());
@@ -204,13 +204,14 @@ export class Session {
     const text = this.text.get();
     const read = readText(text, this.graph.get());
     this.textProblems.set(read.problems);
+    const known = this.graph.get();
     if (!read.graph) {
-      this.history.close();
+      // A step too, so that going back takes the last piece of typing only, and going forward brings it back.
+      this.history.push({ graph: known, text, problems: read.problems, label: 'edit.text', merge: 'text', at: this.clock.now() });
       this.state.update((n) => n + 1);
       return;
     }
     this.read = read;
-    const known = this.graph.get();
     const graph = sameGraph(read.graph, known) ? known : this.place(keepPlaces(read.graph, known));
     this.history.push({ graph, text, label: 'edit.text', merge: 'text', at: this.clock.now() });
     if (graph === known) this.state.update((n) => n + 1);

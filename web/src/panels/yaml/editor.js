@@ -127,7 +127,7 @@ export class Editor {
   showNodes(nodes) {
     const text = this.text;
     const index = this.owner.index(text);
-    const ranges = [...nodes].flatMap((node) => nodeRange(index, node) ?? []).sort((a, b) => a.from - b.from);
+    const ranges = [...nodes].flatMap((node) => nodeRange(text, index, node) ?? []).sort((a, b) => a.from - b.from);
     /** @type {import('../../../vendor/codemirror.js').StateEffect<any>[]} */
     const effects = [this.mark.of(ranges)];
     const first = ranges[0];
