@@ -159,20 +159,11 @@ def test_a_node_that_is_added_gets_a_new_seed_after_each_run(page: Page) -> None
     assert "seed" in nodes(page)["ksampler"]
 
 
-PALETTE = """async () => {
-  const { mountPalette } = await import('/src/panels/palette.js');
-  const shelf = document.createElement('aside');
-  shelf.id = 'shelf';
-  shelf.setAttribute('aria-label', 'palette');
-  Object.assign(shelf.style, { position: 'fixed', inset: '60px auto 20px 10px', width: '280px', zIndex: '1', background: 'var(--panel)' });
-  document.body.append(shelf);
-  window.leavePalette = mountPalette(window.nodegraph, shelf);
-}"""
-
-
 def open_palette(page: Page) -> Locator:
-    page.evaluate(PALETTE)
-    return page.locator("#shelf")
+    page.get_by_role("button", name="Nodes", exact=True).click()
+    palette = page.get_by_role("complementary", name="Nodes")
+    expect(palette.get_by_role("searchbox")).to_be_visible()
+    return palette
 
 
 def test_the_palette_is_walked_by_keys(page: Page) -> None:

@@ -7,6 +7,7 @@
 /** @import {App} from '../app.js' */
 /** @import {Catalogue} from '../model/catalogue.js' */
 /** @import {NodeSpec} from '../model/types.js' */
+/** @import {Scope} from './scope.js' */
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { addInMiddle } from './palette/add.js';
@@ -17,37 +18,38 @@ const TYPE = 'application/x-nodegraph-type';
 /** @typedef {{path: string, name: string, folders: Map<string, Folder>, specs: NodeSpec[]}} Folder */
 
 /**
- * Show the palette in an element; answers what takes it out again.
+ * Show the palette in an element.
  * @param {App} app
- * @param {HTMLElement} element
- * @returns {() => void}
+ * @param {HTMLElement} body
+ * @param {Scope} scope
  */
-export function mountPalette(app, element) {
+export function mount(app, body, scope) {
   /** The folders that are open, by path. @type {Set<string>} */
   const open = new Set();
   const field = h('input', {
     type: 'search', class: 'palette-filter', placeholder: t('palette.filter'), 'aria-label': t('palette.filter'), autocomplete: 'off', spellcheck: false,
   });
-  const body = h('div', { class: 'palette-body' });
+  const tree = h('div', { class: 'palette-body' });
   const said = h('div', { class: 'sr-only', role: 'status' });
   const draw = () => {
     const catalogue = app.catalogue.get();
     const all = [...catalogue.specs.values()];
     if (field.value.trim()) {
       const found = rank(all, field.value);
-      fill(body, h('ul', { class: 'palette-list' }, ...found.map((spec) => entry(app, spec, true))), found.length ? null : h('p', { class: 'palette-empty' }, t('palette.nothing')));
+      fill(tree, h('ul', { class: 'palette-list' }, ...found.map((spec) => entry(app, spec, true))), found.length ? null : h('p', { class: 'palette-empty' }, t('palette.nothing')));
       said.textContent = t('search.count', { count: found.length });
     } else {
       const root = foldersOf(all);
-      fill(body, ...[...root.folders.values()].map((folder) => folderElement(app, folder, open)), ...root.specs.map((spec) => entry(app, spec, false)), brokenPacks(catalogue));
+      fill(tree, all.length ? null : h('p', { class: 'palette-empty' }, t('panel.nodes.empty')),
+        ...[...root.folders.values()].map((folder) => folderElement(app, folder, open)), ...root.specs.map((spec) => entry(app, spec, false)), brokenPacks(catalogue));
       said.textContent = '';
     }
   };
   field.addEventListener('input', draw);
-  element.classList.add('palette');
+  const element = h('div', { class: 'palette' }, field, tree, said);
   element.addEventListener('keydown', (event) => moveFocus(element, event));
-  fill(element, field, body, said);
-  return app.catalogue.subscribe(draw, true);
+  fill(body, element);
+  scope.on(app.catalogue, draw);
 }
 
 /** @param {readonly NodeSpec[]} specs @returns {Folder} */
@@ -112,9 +114,10 @@ function entry(app, spec, withCategory) {
   const add = () => {
     const id = addInMiddle(app, spec.name);
     if (id === null) app.say('warning', t('search.cannot'));
+    else app.say('info', t('panel.nodes.added', { name: id }));
   };
   const button = h('button', {
-    type: 'button', class: `palette-type${spec.deprecated ? ' deprecated' : ''}`, draggable: true, title: spec.description.split('\n')[0] ?? '', onclick: add,
+    type: 'button', class: `palette-node${spec.deprecated ? ' deprecated' : ''}`, draggable: true, title: spec.description.split('\n')[0] ?? '', onclick: add,
     ondragstart: (/** @type {DragEvent} */ event) => {
       event.dataTransfer?.setData(TYPE, spec.name);
       event.dataTransfer?.setData('text/plain', spec.name);
@@ -145,7 +148,7 @@ function moveFocus(element, event) {
     return;
   }
   if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
-  const stops = /** @type {HTMLElement[]} */ ([...element.querySelectorAll('input, summary, .palette-type')]).filter((stop) => stop.checkVisibility());
+  const stops = /** @type {HTMLElement[]} */ ([...element.querySelectorAll('input, summary, .palette-node')]).filter((stop) => stop.checkVisibility());
   const at = stops.indexOf(/** @type {HTMLElement} */ (activeElement));
   const next = stops[at + (event.key === 'ArrowDown' ? 1 : -1)];
   if (at < 0 || !next) return;
