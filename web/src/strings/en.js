@@ -397,7 +397,6 @@ export default {
   'welcome.examples': 'Examples',
   'welcome.examples.loading': 'Loading…',
   'welcome.examples.missing': 'Something that it needs is missing.',
-  'welcome.run': 'Run',
   'welcome.text': 'This workflow turns a sentence into a small picture, with a model that is built in. Press Run, up here. Then change the prompt and run it again: only what changed is computed.',
   'welcome.title': 'Your first picture',
   'widget.colour.choose': 'Choose {name}',

@@ -397,7 +397,6 @@ export default {
   'welcome.examples': '示例',
   'welcome.examples.loading': '正在载入…',
   'welcome.examples.missing': '缺少它所需的内容。',
-  'welcome.run': '运行',
   'welcome.text': '此工作流使用内置模型，把一句话变成一张小图片。请按上方的“运行”。然后修改提示词再次运行：只会重新计算有变化的部分。',
   'welcome.title': '您的第一张图片',
   'widget.colour.choose': '选择 {name}',
