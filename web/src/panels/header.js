@@ -47,7 +47,7 @@ function menuButton(app, { label, groups }) {
     const box = button.getBoundingClientRect();
     list.style.left = `${box.left}px`;
     list.style.top = `${box.bottom}px`;
-    items(list)[0]?.focus();
+    items(list).find((item) => !item.disabled)?.focus();
   };
   button.addEventListener('click', () => (list.matches(':popover-open') ? list.hidePopover() : open()));
   button.addEventListener('keydown', (event) => {

@@ -213,6 +213,7 @@ export class Editor {
         override: [(context) => this.#complete(context)],
         activateOnCompletion: (option) => option.type === 'key' || option.type === 'input',
         maxRenderedOptions: 200,
+        interactionDelay: 0, // else Tab right after the list has come would indent
         icons: false,
       }),
       cm.hoverTooltip((_, pos) => this.#hover(pos)),
