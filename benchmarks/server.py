@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +26,7 @@ from benchmarks.jobs import PACK, prompt
 from benchmarks.table import print_table
 
 HEAVY = '''
+from nodegraph.node import NO_CONTEXT, Context
 
 @node(category="benchmark", output_node=True)
 def Compute(seconds: float, salt: int = 0) -> Saved:
@@ -36,6 +38,17 @@ def Compute(seconds: float, salt: int = 0) -> Saved:
     while time.monotonic() < until:
         a = torch.tanh(a @ a)
     return Saved(shown={"text": ["done"]})
+
+
+@node(category="benchmark", numeric=False)
+def Tick(value: int = 0, context: Context = NO_CONTEXT) -> int:
+    """Tells ten events within ten milliseconds: eight of progress between its start and its end."""
+    import time
+
+    for i in range(8):
+        context.progress(i + 1, 8)
+        time.sleep(0.0009)
+    return value + 1
 '''
 
 
@@ -161,6 +174,56 @@ async def fan_out(session: aiohttp.ClientSession, url: str, pid: int, clients: i
     return min(counts), grown
 
 
+@dataclass(frozen=True)
+class Flood:
+    """What many clients got of many events. made: events a second. least: those that the slowest client got. lost:
+    lasting events that any client lacked. grown, most: MiB by which the server had grown afterwards, and at most."""
+
+    made: float
+    least: int
+    total: int
+    lost: int
+    grown: float
+    most: float
+
+
+async def flood(session: aiohttp.ClientSession, url: str, pid: int, clients: int, nodes: int) -> Flood:
+    """Many clients on websockets, while a job makes about 1,000 events a second for some seconds."""
+    before = peak = resident(pid)
+    chain: dict[str, object] = {"n0": {"uses": "Tick", "with": {"value": 0}}}
+    for i in range(1, nodes):
+        chain[f"n{i}"] = {"uses": "Tick", "with": {"value": f"$n{i - 1}"}}
+    chain["end"] = {"uses": "End", "with": {"value": f"$n{nodes - 1}"}}
+    sockets = [await session.ws_connect(f"{url}/api/v1/events") for _ in range(clients)]
+    began = time.perf_counter()
+    async with session.post(f"{url}/api/v1/jobs", json={"nodegraph": 1, "nodes": chain}) as answer:
+        job = (await answer.json())["id"]
+
+    async def read(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, int]:
+        nonlocal peak
+        count = lasting = 0
+        async for message in socket:
+            if job in message.data:
+                count += 1
+                lasting += '"kind": "progress"' not in message.data
+                if '"kind": "job_finished"' in message.data:
+                    return count, lasting
+            peak = max(peak, resident(pid)) if count % 500 == 0 else peak
+        raise AssertionError("the socket was closed")
+
+    counts = await asyncio.gather(*[read(socket) for socket in sockets])
+    seconds = time.perf_counter() - began
+    for socket in sockets:
+        await socket.close()
+    lasting = 2 * (nodes + 1) + 4  # starts and ends of nodes; queued, started, planned, finished
+    made = lasting + 8 * nodes
+    lost = sum(max(0, lasting - each) for _, each in counts)
+    grown = resident(pid) - before
+    return Flood(
+        made / seconds, min(count for count, _ in counts), made, lost, grown, max(peak, before + grown) - before
+    )
+
+
 async def measure(small: bool) -> list[list[object]]:
     """All rows of the table."""
     times = 20 if small else 200
@@ -187,6 +250,7 @@ async def measure(small: bool) -> list[list[object]]:
 
             health = await health_while(session, url, compute)
             seen, grown = await fan_out(session, url, pid, 50)
+            flooded = await flood(session, url, pid, 50, 50 if small else 500)
             first = resident(pid)
             for i in range(50 if small else 500):
                 await one(session, url, watcher, prompt(1, 10_000 + i))
@@ -204,6 +268,10 @@ async def measure(small: bool) -> list[list[object]]:
         ["/healthz while torch computes (p99)", f"{health[int(len(health) * 0.99)] * 1e3:.1f} ms", "20 ms"],
         ["events that each of 50 clients got of 1,000 nodes", f"{seen:,}", ""],
         ["memory that this took the server", f"{grown:.1f} MiB", "bounded"],
+        ["events a second, while 50 clients listen", f"{flooded.made:,.0f}", "1,000"],
+        ["of these, got by the slowest client", f"{flooded.least:,} of {flooded.total:,}", ""],
+        ["of these, starts and ends that a client lacked", f"{flooded.lost}", "0"],
+        ["memory that this took, at most and afterwards", f"{flooded.most:.1f}, {flooded.grown:.1f} MiB", "bounded"],
         [
             "memory of the server over 500 jobs" if not small else "over 50 jobs",
             f"{first:.1f} → {last:.1f} MiB",

@@ -31,6 +31,7 @@ from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
+from nodegraph.jobs.relaying import relay_logs
 from nodegraph.jobs.rows import end_data, pack, request_of, result_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.sweeping import sweep
@@ -286,6 +287,7 @@ def main() -> None:
     first = read_frame_from(stream)
     if first is None:
         return
+    relay_logs(writer)
     settings: JobSettings = pickle.loads(first.body)  # from the supervisor, which has started this process
     Worker(settings, first.data["device"], stream, writer).serve()
     with contextlib.suppress(OSError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,6 @@ import aiohttp
 import pytest
 
 from nodegraph.server.settings import ServerLimits
-from tests.cli.support import command, environment
 from tests.server.support import JSON, Server, serving
 
 LIMIT = 40
@@ -160,16 +158,3 @@ def test_no_address_leads_to_another_file(server: Server, path: str):
         assert answer.status in (400, 404)
         assert b"root:" not in answer.body and str(server.folder).encode() not in answer.body
         assert answer.code
-
-
-def test_a_port_that_is_taken_and_limits_that_make_no_sense_are_told(server: Server, tmp_path: Path):
-    def tried(*options: object) -> tuple[int, str]:
-        arguments = command("serve", "--data-dir", "data", *options)
-        done = subprocess.run(arguments, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-        return done.returncode, done.stderr
-
-    code, said = tried("--port", server.port)
-    assert code == 1 and f"port {server.port}" in said and "--port" in said and "Traceback" not in said
-    for text in ("body", "body=x", "nothing=3", "sockets=0", "sockets=-1"):
-        code, said = tried("--limit", text)
-        assert code == 2 and "a limit is NAME=N" in said

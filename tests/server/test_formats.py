@@ -140,6 +140,9 @@ def test_a_saved_workflow_uses_others_of_its_folder(server: Server):
     ended = server.wait(job.json["id"])
     assert ended["result"]["outputs"]["tell"]["shown"] == {"text": ["it is 42"]}
     assert ended["request"]["file"] == "main.yaml"
+    flat = server.post("/api/v1/convert", {"workflow": text, "to": "api", "file": "main.yaml"})
+    assert [node["class_type"] for node in json.loads(flat.json["text"]).values()] == ["Tell", "Add"]
+    assert flat.json["name"] == "main.json"
     save(server, "parts/main.yaml", MAIN)
     deep = {"workflow": MAIN.replace("PATH", "../parts/part.yaml"), "file": "parts/main.yaml"}
     assert server.post("/api/v1/check", deep).json["runnable"]

@@ -6,7 +6,9 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -79,6 +81,27 @@ def set_version(path: Path, version: int) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version={version}")
     connection.close()
+
+
+def test_where_results_cannot_be_kept_jobs_run_and_it_is_said_once(tmp_path: Path):
+    (tmp_path / "kept").write_text("no folder")
+    with Served(tmp_path) as server:
+        for start in (1, 2):
+            assert server.wait(server.submit(SUM.replace("start: 2", f"start: {start}"))["id"])["state"] == "done"
+        again = server.wait(server.submit(SUM)["id"])["result"]
+        assert (again["executed"], again["cached"]) == ([], ["first", "sum", "shown"])  # kept in memory
+        told = [each["data"] for each in happened(server) if each["kind"] == "warning"]
+        assert len(told) == 1 and "kept" in str(told[0]["message"]), told
+    assert (tmp_path / "kept").read_text() == "no folder"
+
+
+def happened(server: Served) -> Iterator[dict[str, Any]]:
+    """What happened so far, as it is written down."""
+    last = server.submit("nodegraph: 1\nnodes: {s: {uses: Tell, with: {value: 12345}}}")["id"]
+    for event in server.events("after=0"):
+        yield event
+        if (event["kind"], event["job"]) == ("job_finished", last):
+            return
 
 
 @pytest.mark.parametrize(

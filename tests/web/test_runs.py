@@ -115,7 +115,7 @@ def test_a_run_is_cancelled(page: Page) -> None:
     open_text(page, flow(steps=5000, seed=34))
     page.evaluate("nodegraph.actions.run('run.queue')")
     wait_for(page, "app => app.run.get().nodes.get('latent')?.value > 0")
-    page.get_by_role("button", name="Stop").click()
+    page.locator("#cancel").click()
     wait_for(page, "app => app.run.get().state === 'cancelled'")
     assert "latent" not in run_state(page)["nodes"] or run_state(page)["nodes"]["latent"]["state"] == "skipped"
 

@@ -183,13 +183,47 @@ function patchNotes(root, before, after) {
 }
 
 /**
+ * The layout; what a renamed node has there gets its new name in its place.
  * @param {EditedMap} root
  * @param {Graph} before
  * @param {Graph} after
  */
 function patchLayout(root, before, after) {
   if (before.places === after.places && before.points === after.points) return;
-  patchValues(root, 'layout', graphLayout(before), graphLayout(after));
+  const [old, now] = [graphLayout(before), graphLayout(after)];
+  const names = renames(before, after);
+  const moved = (/** @type {string} */ key) => {
+    const [id = '', ...input] = key.split('.');
+    const to = [names.get(id) ?? id, ...input].join('.');
+    return to !== key && now.has(to) && !old.has(to) ? to : key;
+  };
+  const shown = new Map([...old.keys()].map((key) => [moved(key), key]));
+  const changed = [...new Set([...shown.keys(), ...now.keys()])].filter((key) => !now.has(key) || !shown.has(key) || shown.get(key) !== key || !same(old.get(key), now.get(key)));
+  if (!changed.length) return;
+  const map = root.child('layout', now.size === 0);
+  for (const key of changed) {
+    const former = shown.get(key);
+    const value = now.get(key);
+    if (former === undefined) {
+      if (value !== undefined) map.add(key, value);
+      continue;
+    }
+    if (former !== key) map.rename(former, key);
+    if (!same(old.get(former), value)) map.set(former, value);
+  }
+}
+
+/**
+ * The nodes that are called something else now.
+ * @param {Graph} before
+ * @param {Graph} after
+ */
+function renames(before, after) {
+  const former = new Map([...before.nodes.values()].map((node) => [node.uid, node.id]));
+  return new Map([...after.nodes.values()].flatMap((node) => {
+    const id = former.get(node.uid);
+    return id !== undefined && id !== node.id ? [[id, node.id]] : [];
+  }));
 }
 
 /**
@@ -224,6 +258,7 @@ function graphGroups(graph) {
 function noteRaw(note) {
   /** @type {Map<string, Raw>} */
   const map = new Map([['text', /** @type {Raw} */ (note.text)], ['at', [round(note.x), round(note.y)]], ['size', [round(note.width), round(note.height)]]]);
+  if (note.title !== undefined) map.set('title', note.title);
   if (note.colour !== undefined) map.set('colour', note.colour);
   return map;
 }

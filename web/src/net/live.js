@@ -36,6 +36,16 @@ export async function startLive(app) {
     if (previews !== before.previews) events.reconnect();
   });
   window.addEventListener('online', () => events.connect());
+  app.actions.add(
+    { id: 'net.connect', label: 'net.connect', group: '', run: () => events.connect() },
+    {
+      id: 'run.sweep', label: 'form.sweep', group: '',
+      run: (event) => {
+        const { over, done } = /** @type {CustomEvent} */ (event).detail;
+        void runs.sweep(over).then(done);
+      },
+    },
+  );
   events.connect();
   await load();
 }
@@ -111,9 +121,9 @@ function loader(app) {
   }
   app.actions.add({
     id: 'run.refresh', label: 'run.refresh', group: 'menu.run', keys: ['KeyR'],
-    run: async () => {
+    run: async (event) => {
       await load();
-      app.say('info', t('run.refreshed', { nodes: app.catalogue.get().specs.size }));
+      if (!(/** @type {CustomEvent | undefined} */ (event)?.detail?.quiet)) app.say('info', t('run.refreshed', { nodes: app.catalogue.get().specs.size }));
     },
   });
   return load;

@@ -18,6 +18,8 @@ import { Tracker } from './tracker.js';
 const GATHER = 30;
 const KEPT = 'nodegraph.jobs';
 const KEPT_JOBS = 50;
+/** Events of jobs that nobody follows yet: the answer that names a job may come after its first events. */
+const UNCLAIMED = 1000;
 /** Trackers of jobs of one file that are remembered; those that ended first go first. */
 const REMEMBERED = 20;
 
@@ -39,6 +41,8 @@ export class Runs {
     this.trackers = new WeakMap();
     /** @type {Map<string, {session: Session, tracker: Tracker}>} */
     this.jobs = new Map();
+    /** @type {ServerEvent[]} */
+    this.unclaimed = [];
     /** Whether seeds are being given their next values, which is no change that anybody made. */
     this.advancing = false;
     /** @type {ReturnType<typeof setTimeout> | null} */
@@ -88,6 +92,28 @@ export class Runs {
     return job;
   }
 
+  /**
+   * Queue the shown file once for each of several values, with a sheet of all pictures.
+   * @param {Record<string, unknown>} over parameter to its values, as a list or as a text such as `1..4`
+   * @returns {Promise<{id: string, sheets: string[]} | null>} the job, and the nodes that save a sheet
+   */
+  async sweep(over) {
+    const session = this.app.session.get();
+    try {
+      session.flush();
+      if (session.textProblems.get().length) throw unreadable(session);
+      const { name: file, label } = session.file.get();
+      const extra = { file: file ?? label, session: keyOf(session) };
+      const job = await api.post('sweep', { workflow: session.text.get(), over, client: 'canvas', extra, ...placeOf(session) });
+      this.follow(session, job.id);
+      this.#keep(session, job.id);
+      return job;
+    } catch (error) {
+      this.#refused(error, false);
+      return null;
+    }
+  }
+
   /** @param {unknown} error @param {boolean} quiet */
   #refused(error, quiet) {
     if (!(error instanceof ApiError)) throw error;
@@ -115,6 +141,9 @@ export class Runs {
     for (const { job: gone } of old) this.jobs.delete(gone);
     this.trackers.set(session, all.filter((each) => !old.includes(each)));
     this.jobs.set(job, { session, tracker });
+    const early = this.unclaimed.filter((event) => event.job === job);
+    this.unclaimed = this.unclaimed.filter((event) => event.job !== job);
+    for (const event of early) this.take(event);
     this.publish();
     return tracker;
   }
@@ -131,6 +160,7 @@ export class Runs {
   /** @param {ServerEvent} event */
   take(event) {
     const found = this.jobs.get(event.job);
+    if (!found && event.job && event.seq !== undefined) this.unclaimed = [...this.unclaimed.slice(1 - UNCLAIMED), event];
     if (!found || !found.tracker.take(event)) return;
     if (event.kind === 'job_finished') this.#ended(found.session, found.tracker);
     this.gathering ??= setTimeout(() => this.publish(), GATHER);
