@@ -78,7 +78,8 @@ export class NodeView {
   /** @param {NodeBox} box */
   #lie({ x, y, width, height, z }) {
     const { style } = this.element;
-    style.transform = `translate(${x}px, ${y}px)`;
+    style.left = `${x}px`;
+    style.top = `${y}px`;
     style.width = `${width}px`;
     style.height = `${height}px`;
     style.zIndex = String(z);
@@ -108,8 +109,11 @@ export class NodeView {
   /** @param {NodeBox} box */
   #head({ node, place, spec, layout }) {
     const title = node.title ?? spec.display_name;
+    const id = node.id === title ? '' : node.id;
     this.title.textContent = title;
-    this.name.textContent = node.id === title ? '' : node.id;
+    this.name.textContent = id;
+    // What is cut off costs a layer of its own when it is drawn, so only what may be too long is.
+    this.head.classList.toggle('long', title.length * 8 + id.length * 7 > layout.width - 100);
     this.head.title = [node.note, spec.missing ? t('view.missing', { type: node.uses }) : spec.description].filter(Boolean).join('\n\n');
     this.fold.setAttribute('aria-label', t(place.collapsed ? 'view.unfold' : 'view.fold'));
     this.fold.setAttribute('aria-expanded', String(!place.collapsed));
