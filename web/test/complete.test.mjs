@@ -89,6 +89,20 @@ test('keys of the file are offered, but not twice', () => {
   assert.equal(take('params'), 'nodegraph: 1\nparams:\n  \nnodes: {}\n');
 });
 
+test('at the left edge below the last node the file goes on', () => {
+  const { labels, take } = complete('nodes:\n  a:\n    uses: Encode\n|\nlayout: {}\n');
+  assert.ok(labels.includes('outputs') && !labels.includes('nodes') && !labels.includes('layout'));
+  assert.equal(take('name'), 'nodes:\n  a:\n    uses: Encode\nname: \nlayout: {}\n');
+});
+
+test('in the midst of many nodes a place is understood as in a file of one', () => {
+  const other = (number) => `  n${number}: # ${number}\n    uses: Encode\n    with:\n      text: ${number}\n\n`;
+  const before = `nodegraph: 1\nnodes:\n${Array.from({ length: 300 }, (_, number) => other(number)).join('')}`;
+  const { labels, take } = complete(`${before}  latent:\n    uses: Sample\n    with: {se|, cfg: 1}\n${other(999)}`);
+  assert.deepEqual(labels, ['model', 'positive', 'seed', 'exact']);
+  assert.equal(take('seed'), `${before}  latent:\n    uses: Sample\n    with: {seed: , cfg: 1}\n${other(999)}`);
+});
+
 test('keys of a node are offered, but not twice, and its mappings begin a line', () => {
   const { labels, take } = complete('nodes:\n  a:\n    uses: Encode\n    w|\n  b:\n    title: x\n');
   assert.ok(labels.includes('title') && labels.includes('with') && !labels.includes('uses'));
