@@ -243,7 +243,7 @@ def test_any_value_is_written_as_json_or_as_a_text(page: Page) -> None:
     cfg = field(page, "cfg")
     cfg.fill('[1, {"a": 18446744073709551615}]')
     page.keyboard.press("Enter")
-    assert "cfg: [1, {a: " in text_of(page)
+    assert "cfg: [1, {a: 18446744073709551615}]" in text_of(page)
     cfg.fill("[1")
     page.keyboard.press("Enter")
     expect(cfg).to_have_accessible_description("this begins like JSON and is none")

@@ -92,7 +92,8 @@ export class Session {
   }
 
   /**
-   * Change the graph. Edits with the same `merge` that follow each other within a second are one step of undo.
+   * Change the graph. Edits with the same `merge` that follow each other within a second, or during one hold, are one step
+   * of undo.
    * @param {string} label what was done, a key of the strings
    * @param {(graph: Graph) => Graph} change
    * @param {{merge?: string}} [options]
@@ -104,7 +105,10 @@ export class Session {
     const before = this.graph.get();
     const after = change(before);
     if (after === before) return false;
-    this.history.push({ graph: after, text: null, label, merge, at: this.clock.now() });
+    // However long a drag rests, it stays one step.
+    const { current } = this.history;
+    const goesOn = this.holds > 0 && merge !== undefined && merge === current.merge;
+    this.history.push({ graph: after, text: null, label, merge, at: goesOn ? current.at ?? 0 : this.clock.now() });
     this.#show(after);
     this.#syncLater(() => this.#writeText());
     return true;
@@ -155,8 +159,8 @@ export class Session {
   /** Compute places anew for nodes that have none of their own, as when their types have become known. */
   placeAgain() {
     const { current } = this.history;
-    const own = [...current.graph.places].filter(([, place]) => !place.auto);
-    if (own.length === current.graph.places.size && current.graph.nodes.size <= own.length) return;
+    const own = [...current.graph.places].map(([id, place]) => /** @type {const} */ ([id, place.auto ? { ...place, unplaced: true } : place]));
+    if (own.length >= current.graph.nodes.size && own.every(([, place]) => !place.auto)) return;
     const graph = this.place({ ...current.graph, places: new Map(own) });
     current.graph = graph;
     this.graph.set(graph);
@@ -246,7 +250,11 @@ export class Session {
  * @returns {Graph}
  */
 function keepPlaces(graph, known) {
-  const kept = [...known.places].filter(([id, place]) => place.auto && graph.nodes.has(id) && !graph.places.has(id));
+  const kept = [...known.places].flatMap(([id, place]) => {
+    const own = graph.places.get(id);
+    if (!place.auto || !graph.nodes.has(id) || (own && !own.unplaced)) return [];
+    return [/** @type {const} */ ([id, { ...own, x: place.x, y: place.y, auto: true, unplaced: undefined }])];
+  });
   return kept.length ? { ...graph, places: new Map([...graph.places, ...kept]) } : graph;
 }
 

@@ -1,5 +1,122 @@
-/** The search for node types. @module */
-/** @import {App} from '../app.js' */
+/**
+ * The search for node types: opens where a node is wanted, finds by a few letters, and links what is chosen.
+ *
+ * @module
+ */
 
-/** @param {App} _app @param {HTMLElement} _element */
-export function mountSearch(_app, _element) {}
+/** @import {App} from '../app.js' */
+/** @import {NodeSpec} from '../model/types.js' */
+/** @import {Accept} from './palette/add.js' */
+import { colourOf } from '../model/catalogue.js';
+import { h } from '../util/h.js';
+import { t } from '../util/i18n.js';
+import { openPopup } from '../widgets/popup.js';
+import { addType, fittingSocket, middle, recentTypes } from './palette/add.js';
+import { typeHelp } from './palette/help.js';
+import { rank, shown } from './palette/rank.js';
+
+const MOST = 100;
+
+/** @typedef {{x: number, y: number, clientX: number, clientY: number, accept?: Accept}} Wanted */
+
+/**
+ * Offer the actions `search.open`, whose event's `detail` says where on the canvas and in the window, and what the node is
+ * to be linked to (without it, in the middle), and `search.add`, which adds the node `type` at `x`, `y`.
+ * @param {App} app
+ * @param {HTMLElement} element
+ */
+export function mountSearch(app, element) {
+  app.actions.add({
+    id: 'search.open', label: 'search.open', group: 'menu.edit', keys: ['Shift+KeyA'],
+    run: (event) => openSearch(app, element, event instanceof CustomEvent ? event.detail : undefined),
+  }, {
+    id: 'search.add', label: 'search.open', group: '', enabled: () => app.session.get().editable,
+    run: (event) => {
+      const { type, x, y } = /** @type {CustomEvent<{type: string, x: number, y: number}>} */ (event).detail;
+      addType(app, type, { x, y });
+    },
+  });
+}
+
+/**
+ * @param {App} app
+ * @param {HTMLElement} element
+ * @param {Wanted} [wanted]
+ */
+function openSearch(app, element, wanted) {
+  const where = { ...middle(app), ...wanted };
+  const { accept } = where;
+  const catalogue = app.catalogue.get();
+  const fitting = [...catalogue.specs.values()].filter((spec) => !accept || fittingSocket(spec, accept) !== null);
+  const state = { found: /** @type {NodeSpec[]} */ ([]), at: 0 };
+  const list = h('div', { role: 'listbox', class: 'list', id: 'search-list', 'aria-label': t('search.types') });
+  const help = h('div', { class: 'search-help' });
+  const said = h('div', { class: 'sr-only', role: 'status' });
+  const field = h('input', {
+    type: 'text', class: 'popup-filter', role: 'combobox', placeholder: t('search.placeholder'), autocomplete: 'off', spellcheck: false,
+    'aria-label': t('search.open'), 'aria-expanded': 'true', 'aria-controls': 'search-list', 'aria-autocomplete': 'list',
+  });
+  const take = (/** @type {number} */ i) => {
+    const spec = state.found[i];
+    if (!spec) return;
+    popup.close();
+    const id = addType(app, spec.name, where, accept);
+    if (id === null) app.say('warning', t('search.cannot'));
+  };
+  const mark = () => {
+    for (const [i, item] of [...list.children].entries()) item.setAttribute('aria-selected', String(i === state.at));
+    const spec = state.found[state.at];
+    help.replaceChildren(...(spec ? [typeHelp(catalogue, spec)] : []));
+    if (spec) field.setAttribute('aria-activedescendant', `search-${state.at}`);
+    else field.removeAttribute('aria-activedescendant');
+    list.children[state.at]?.scrollIntoView({ block: 'nearest' });
+  };
+  const draw = () => {
+    const recent = recentTypes(app);
+    state.found = rank(fitting, field.value, recent).slice(0, MOST);
+    state.at = 0;
+    list.replaceChildren(...state.found.map((spec, i) => item(spec, i, take, () => {
+      state.at = i;
+      mark();
+    })));
+    if (state.found.length === 0) list.append(h('div', { class: 'list-more' }, t('search.nothing')));
+    said.textContent = t('search.count', { count: state.found.length });
+    mark();
+  };
+  field.addEventListener('input', draw);
+  field.addEventListener('keydown', (event) => {
+    /** @type {Record<string, number>} */
+    const moves = { ArrowDown: state.at + 1, ArrowUp: state.at - 1, PageDown: state.at + 8, PageUp: state.at - 8 };
+    const to = moves[event.key];
+    if (to !== undefined) {
+      state.at = Math.max(0, Math.min(state.found.length - 1, to));
+      mark();
+    } else if (event.key === 'Enter' && !event.isComposing) take(state.at);
+    else if (event.key === 'Tab') popup.close();
+    else return;
+    event.preventDefault();
+  });
+  const head = accept ? h('div', { class: 'search-type' }, dot(colourOf(catalogue, accept.type)), t(`search.fits.${accept.side}`, { type: accept.type })) : null;
+  const content = h('div', { class: 'search', role: 'dialog', 'aria-label': t('search.open') },
+    head, field, h('div', { class: 'search-body' }, list, help), said);
+  draw();
+  const popup = openPopup(element, content, { x: where.clientX, y: where.clientY });
+}
+
+/**
+ * @param {NodeSpec} spec
+ * @param {number} i
+ * @param {(i: number) => void} take
+ * @param {() => void} over
+ */
+function item(spec, i, take, over) {
+  return h('div', { role: 'option', class: 'list-item search-item', id: `search-${i}`, onclick: () => take(i), onpointermove: over },
+    h('span', { class: 'search-name' }, shown(spec)), h('span', { class: 'search-category' }, spec.category));
+}
+
+/** @param {string} colour */
+function dot(colour) {
+  const element = h('span', { class: 'type-dot' });
+  element.style.background = colour;
+  return element;
+}

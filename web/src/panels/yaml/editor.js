@@ -207,7 +207,7 @@ export class Editor {
       cm.EditorView.lineWrapping,
       cm.EditorState.phrases.of(phrases()),
       cm.EditorState.allowMultipleSelections.of(true),
-      cm.EditorView.contentAttributes.of({ 'aria-label': t('yaml.label'), spellcheck: 'false' }),
+      cm.EditorView.contentAttributes.of({ 'aria-label': t('yaml.label'), spellcheck: 'false', tabindex: '0' }),
       this.readOnly.of(cm.EditorState.readOnly.of(false)),
       cm.autocompletion({
         override: [(context) => this.#complete(context)],

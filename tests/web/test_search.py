@@ -1,0 +1,209 @@
+"""Finding node types: the search that a double click or a dropped link opens, and the palette."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.web.widgets_page import text_of
+
+EMPTY = "nodes: {}\n"
+ENCODER = "nodes:\n  load: {uses: CheckpointLoaderSimple, with: {ckpt_name: tiny}}\n  k: {uses: KSampler}\n"
+
+
+def open_page(page: Page, text: str) -> None:
+    """The page with a file, once it knows the node types."""
+    page.goto("/")
+    page.wait_for_selector("html[data-ready]")
+    page.evaluate(
+        """async (text) => {
+          const { Session } = await import('/src/model/session.js');
+          const app = window.nodegraph;
+          while (app.catalogue.get().specs.size === 0) await new Promise(requestAnimationFrame);
+          app.open(new Session(text));
+        }""",
+        text,
+    )
+
+
+def search(page: Page, **detail: Any) -> Locator:
+    """Open the search as the canvas does."""
+    page.evaluate(
+        "(detail) => { window.nodegraph.actions.run('search.open', new CustomEvent('search', { detail })); }",
+        {"x": 100, "y": 200, "clientX": 300, "clientY": 150, **detail},
+    )
+    return page.get_by_role("dialog", name="Add a node")
+
+
+def nodes(page: Page) -> dict[str, Any]:
+    return page.evaluate(
+        """() => {
+          const graph = window.nodegraph.session.get().graph.get();
+          return Object.fromEntries([...graph.nodes].map(([id, node]) => [id, { uses: node.uses, ...Object.fromEntries(node.inputs) }]));
+        }"""
+    )
+
+
+def test_a_node_is_found_by_letters_and_added_by_keys(page: Page) -> None:
+    open_page(page, EMPTY)
+    box = search(page)
+    expect(box.get_by_role("combobox")).to_be_focused()
+    page.keyboard.type("ksam")
+    expect(box.get_by_role("option").first).to_have_text("KSamplersampling")
+    expect(box.locator(".search-help")).to_contain_text("Denoise a latent")
+    expect(box.locator(".search-help")).to_contain_text("latent_image")
+    page.keyboard.press("ArrowDown")
+    expect(box.locator(".search-help")).to_contain_text("A sampler by its name")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(box).to_have_count(0)
+    assert nodes(page) == {"ksampler": {"uses": "KSampler"}}, "defaults stay out of the file"
+    assert "layout:\n  ksampler: [100, 200]" in text_of(page)
+    assert page.evaluate("[...window.nodegraph.session.get().selection.get()]") == ["ksampler"]
+    page.evaluate("() => { window.nodegraph.session.get().undo(); }")
+    assert nodes(page) == {}
+    assert text_of(page) == EMPTY
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("cte", "CLIPTextEncode"),
+        ("prompt", "CLIPTextEncode"),
+        ("提示词", "CLIPTextEncode"),
+        ("load check", "CheckpointLoaderSimple"),
+        ("vae dec", "VAEDecode"),
+        ("empty latent", "EmptyLatentImage"),
+        ("inpaint", None),
+        ("save img", "SaveImage"),
+    ],
+)
+def test_what_people_type_finds_what_they_mean(page: Page, typed: str, found: str | None) -> None:
+    open_page(page, EMPTY)
+    box = search(page)
+    page.keyboard.insert_text(typed)
+    expect(box.get_by_role("option").first).to_be_visible()
+    if found is not None:
+        page.keyboard.press("Enter")
+        assert [node["uses"] for node in nodes(page).values()] == [found]
+
+
+def test_what_is_called_nothing_says_so(page: Page) -> None:
+    open_page(page, EMPTY)
+    box = search(page)
+    page.keyboard.type("qqqqqq")
+    expect(box).to_contain_text("no node fits")
+    page.keyboard.press("Enter")
+    expect(box).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(box).to_have_count(0)
+    assert nodes(page) == {}
+
+
+def test_what_was_used_last_comes_first(page: Page) -> None:
+    open_page(page, EMPTY)
+    for typed in ("VAEDecodeTiled", "XYGrid"):
+        search(page)
+        page.keyboard.type(typed)
+        page.keyboard.press("Enter")
+    page.reload()
+    open_page(page, EMPTY)
+    box = search(page)
+    expect(box.get_by_role("option").nth(0)).to_contain_text("Grid")
+    expect(box.get_by_role("option").nth(1)).to_contain_text("Tiled")
+
+
+def test_a_link_that_was_dropped_finds_what_takes_it(page: Page) -> None:
+    open_page(page, ENCODER)
+    box = search(page, accept={"type": "CLIP", "side": "input", "node": "load", "index": 1})
+    expect(box).to_contain_text("nodes that take CLIP")
+    page.keyboard.type("ksampler")
+    expect(box.get_by_role("option", name="KSampler", exact=False)).to_have_count(0)
+    box.get_by_role("combobox").fill("text encode")
+    page.keyboard.press("Enter")
+    assert nodes(page)["clip_text_encode"] == {"uses": "CLIPTextEncode", "clip": "$load.clip", "text": ""}
+    place = page.evaluate("window.nodegraph.session.get().graph.get().places.get('clip_text_encode')")
+    assert place["x"] == 100
+    assert place["y"] < 200, "its socket lies where the link was dropped"
+
+
+def test_a_link_that_was_dropped_finds_what_gives_it(page: Page) -> None:
+    open_page(page, ENCODER)
+    box = search(page, accept={"type": "CONDITIONING", "side": "output", "node": "k", "name": "negative"})
+    expect(box).to_contain_text("nodes that give CONDITIONING")
+    page.keyboard.type("text encode")
+    page.keyboard.press("Enter")
+    made = nodes(page)
+    assert made["negative"]["uses"] == "CLIPTextEncode", "it is called what it is for"
+    assert made["k"]["negative"] == "$negative"
+    search(page, accept={"type": "MODEL", "side": "output", "node": "k", "name": "model"})
+    page.keyboard.type("checkpoint loader simple")
+    page.keyboard.press("Enter")
+    made = nodes(page)
+    assert made["k"]["model"] == "$checkpoint_loader_simple.model"
+    assert made["checkpoint_loader_simple"]["ckpt_name"] == "tiny", "what has to be given begins with the first choice"
+
+
+def test_a_node_that_is_added_gets_a_new_seed_after_each_run(page: Page) -> None:
+    open_page(page, EMPTY)
+    search(page)
+    page.keyboard.type("ksampler")
+    page.keyboard.press("Enter")
+    advance = """async () => {
+      const { advanceSeeds } = await import('/src/widgets/index.js');
+      advanceSeeds(window.nodegraph, window.nodegraph.session.get());
+    }"""
+    page.evaluate(advance)
+    assert "seed" in nodes(page)["ksampler"]
+
+
+def open_palette(page: Page) -> Locator:
+    page.get_by_role("button", name="Nodes", exact=True).click()
+    palette = page.get_by_role("complementary", name="Nodes")
+    expect(palette.get_by_role("searchbox")).to_be_visible()
+    return palette
+
+
+def test_the_palette_is_walked_by_keys(page: Page) -> None:
+    open_page(page, EMPTY)
+    palette = open_palette(page)
+    palette.get_by_role("searchbox").focus()
+    page.keyboard.press("ArrowDown")
+    first = palette.locator("summary").first
+    expect(first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    palette.locator("summary", has_text="loaders").filter(has_text="12").press("ArrowRight")
+    palette.get_by_role("button", name="Load LoRA", exact=True).or_(palette.get_by_role("button", name="Load VAE")).first.press("Enter")
+    assert len(nodes(page)) == 1
+    palette.get_by_role("searchbox").fill("ksampler")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    added = nodes(page)
+    assert {"ksampler", "ksampler_2"} <= set(added)
+    places = page.evaluate("[...window.nodegraph.session.get().graph.get().places.values()].map(({ x, y }) => `${x} ${y}`)")
+    assert len(set(places)) == 3, "none hides another"
+
+
+def test_a_node_is_dragged_from_the_palette(page: Page) -> None:
+    open_page(page, EMPTY)
+    palette = open_palette(page)
+    palette.get_by_role("searchbox").fill("vae decode")
+    palette.get_by_role("button", name="VAE Decode").first.drag_to(page.locator("#stage"), target_position={"x": 400, "y": 300})
+    assert [node["uses"] for node in nodes(page).values()] == ["VAEDecode"]
+
+
+def test_packs_that_are_broken_say_why(page: Page) -> None:
+    open_page(page, EMPTY)
+    palette = open_palette(page)
+    page.evaluate(
+        "() => window.nodegraph.catalogue.update((all) => ({ ...all, broken: [{ name: '<i>pack</i>', reason: 'no module named cv2', details: 'Traceback' }] }))"
+    )
+    broken = palette.get_by_role("region", name="Packs that could not be loaded")
+    broken.locator("summary").click()
+    expect(broken).to_contain_text("<i>pack</i>")
+    expect(broken).to_contain_text("no module named cv2")
