@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { completeAt } from '../src/panels/yaml/complete.js';
+import { LANGUAGES } from '../src/util/i18n.js';
+import { NODE_KEYS, PARAM_KEYS, ROOT_KEYS, completeAt } from '../src/panels/yaml/complete.js';
 
 const input = (name, type, more = {}) => ({ name, type, required: false, ...more });
 const spec = (name, inputs, outputs, more = {}) => [
@@ -197,4 +198,12 @@ test('nothing is in the way of somebody who writes a text, a number or a comment
   assert.equal(complete('nodes:\n  latent:\n    # wi|\n', false).labels, null);
   assert.equal(complete('nodes:\n  latent:\n    |\n', false).labels, null);
   assert.deepEqual(complete('nodes:\n  latent:\n    with: {exact: |}\n', false).labels.slice(0, 2), ['true', 'false']);
+});
+
+test('every key of the format is explained, in every language', () => {
+  const owners = Object.entries({ root: ROOT_KEYS, node: NODE_KEYS, param: PARAM_KEYS });
+  const keys = owners.flatMap(([owner, names]) => names.map((name) => `yaml.help.${owner}.${name}`));
+  for (const [code, words] of Object.entries(LANGUAGES)) {
+    for (const key of keys) assert.ok(words[key], `${code}: ${key}`);
+  }
 });
