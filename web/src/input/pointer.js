@@ -142,7 +142,7 @@ class Pointer {
     const first = /** @type {PointerEvent} */ ([...this.down.values()][0]);
     clearTimeout(this.press);
     this.gesture?.cancel?.();
-    this.gesture = pinchGesture(this.stage, [first, event]);
+    this.gesture = pinchGesture(this.stage, [first, event], () => [...this.down.values()]);
     this.moved = true;
     this.down.set(event.pointerId, event);
     this.stage.element.setPointerCapture(event.pointerId);

@@ -52,16 +52,17 @@ export function zoomGesture(stage, start) {
  * Two fingers: what is between them stays between them.
  * @param {Stage} stage
  * @param {readonly [PointerEvent, PointerEvent]} start
+ * @param {() => PointerEvent[]} fingers where they are now: of a frame's moves only the last one is told
  * @returns {Gesture}
  */
-export function pinchGesture(stage, start) {
+export function pinchGesture(stage, start, fingers) {
   const from = stage.camera;
-  const now = new Map(start.map((event) => [event.pointerId, event]));
   const before = spread(start);
   return {
-    move(event) {
-      now.set(event.pointerId, event);
-      const after = spread(/** @type {[PointerEvent, PointerEvent]} */ ([...now.values()]));
+    move() {
+      const [a, b] = fingers();
+      if (!a || !b) return;
+      const after = spread([a, b]);
       const moved = panBy(from, after.x - before.x, after.y - before.y);
       stage.app.camera.set(zoomAt(moved, from.scale * (after.apart / before.apart), after.x - stage.left, after.y - stage.top));
     },

@@ -252,7 +252,7 @@ export function moveItems(graph, items, dx, dy) {
  */
 function moveIn(map, key, dx, dy) {
   const place = map.get(key);
-  if (place && !place.pinned) map.set(key, { ...place, x: Math.round(place.x + dx), y: Math.round(place.y + dy), auto: undefined });
+  if (place && !place.pinned) map.set(key, { ...place, x: Math.round(place.x + dx), y: Math.round(place.y + dy), auto: undefined, unplaced: undefined });
 }
 
 /**
@@ -292,7 +292,7 @@ export function placeNode(graph, id, change) {
   for (const key of /** @type {const} */ (['x', 'y', 'width', 'height'])) {
     if (place[key] !== undefined) place[key] = Math.round(/** @type {number} */ (place[key]));
   }
-  return { ...graph, places: withEntry(graph.places, id, { ...place, auto: undefined }) };
+  return { ...graph, places: withEntry(graph.places, id, { ...place, auto: undefined, unplaced: undefined }) };
 }
 
 /**

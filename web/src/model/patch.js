@@ -258,6 +258,7 @@ function graphGroups(graph) {
 function noteRaw(note) {
   /** @type {Map<string, Raw>} */
   const map = new Map([['text', /** @type {Raw} */ (note.text)], ['at', [round(note.x), round(note.y)]], ['size', [round(note.width), round(note.height)]]]);
+  if (note.title !== undefined) map.set('title', note.title);
   if (note.colour !== undefined) map.set('colour', note.colour);
   return map;
 }

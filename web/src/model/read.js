@@ -196,10 +196,11 @@ function toParam(name, value, decimal) {
 function toPlace(value) {
   if (value instanceof Map) {
     const [at, size] = [numbers(value.get('at')), numbers(value.get('size'))];
-    if (at.length < 2) return null;
+    // A node may say how it looks, and leave its place to whoever shows it.
     const colour = textOf(value.get('colour'));
     return {
       x: at[0] ?? 0, y: at[1] ?? 0,
+      ...(at.length < 2 ? { auto: true, unplaced: true } : {}),
       ...(size.length === 2 ? { width: size[0], height: size[1] } : {}),
       ...(value.get('collapsed') === true ? { collapsed: true } : {}),
       ...(value.get('pinned') === true ? { pinned: true } : {}),
@@ -240,8 +241,8 @@ function toGroup(title, value) {
 function toNote(id, map) {
   const [x = 0, y = 0] = numbers(map.get('at'));
   const [width = 200, height = 100] = numbers(map.get('size'));
-  const colour = textOf(map.get('colour'));
-  return { id, text: textOf(map.get('text')) ?? '', x, y, width, height, ...(colour !== null ? { colour } : {}) };
+  const [title, colour] = [textOf(map.get('title')), textOf(map.get('colour'))];
+  return { id, ...(title !== null ? { title } : {}), text: textOf(map.get('text')) ?? '', x, y, width, height, ...(colour !== null ? { colour } : {}) };
 }
 
 /**

@@ -102,7 +102,8 @@ class Lightbox {
     try {
       const name = picture.name.split('/').at(-1) ?? picture.name;
       const before = this.app.sessions.get().length;
-      await importFiles(this.app, [new File([await bytesOf(picture)], name)]);
+      const bytes = await bytesOf(picture);
+      await importFiles(this.app, [new File([bytes], name, { type: bytes.type })]);
       if (this.app.sessions.get().length > before) this.dialog.close();
     } catch (error) {
       this.app.sayError(error);

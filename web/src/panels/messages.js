@@ -20,6 +20,14 @@ export function mountMessages(app, element) {
   const banner = h('div', { class: 'banner', role: 'status' });
   const list = h('div', { class: 'toasts', role: 'region', 'aria-label': t('panel.messages') });
   element.append(line, banner, list);
+  // Over open dialogs too, and over each that was opened before the newest message.
+  element.popover = 'manual';
+  const raise = () => {
+    element.hidePopover();
+    element.showPopover();
+  };
+  element.showPopover();
+  app.online.subscribe(raise);
   app.announced.subscribe((text) => void (line.textContent = text));
   showOffline(app, banner);
   /** @type {Map<number, HTMLElement>} */
@@ -36,6 +44,7 @@ export function mountMessages(app, element) {
       const toast = makeToast(app, message);
       shown.set(message.id, toast);
       list.append(toast);
+      raise();
     }
   }, true);
 }

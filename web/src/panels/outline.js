@@ -31,10 +31,20 @@ class Outline {
     /** The node that the keys are at, and whether what belongs to it is shown. @type {string | null} */
     this.current = null;
     this.isOpen = false;
+    /** Whether the focus is only being given back to what had it. */
+    this.isDrawing = false;
     this.list = h('ol', { class: 'outline', 'aria-label': t('panel.outline') });
     fill(body, h('p', { class: 'hint' }, t('outline.how')), this.list);
     this.list.addEventListener('keydown', (event) => this.#key(event));
+    this.list.addEventListener('focusin', ({ target }) => {
+      const id = target instanceof HTMLElement && target.classList.contains('outline-node') ? target.dataset.node : undefined;
+      if (id === undefined || id === this.current || this.isDrawing) return;
+      for (const button of this.list.querySelectorAll('.outline-node')) if (button instanceof HTMLElement) button.tabIndex = button === target ? 0 : -1;
+      this.isOpen = false;
+      this.current = id;
+    });
     const later = soon(() => this.draw(), 60, scope);
+    const states = soon(() => this.#drawStates(), 100, scope);
     /** @type {(() => void)[]} */
     let ends = [];
     scope.on(app.session, (session) => {
@@ -43,7 +53,8 @@ class Outline {
       this.draw();
     });
     scope.add(() => ends.forEach((end) => end()));
-    for (const signal of /** @type {import('../util/signal.js').Signal<unknown>[]} */ ([app.catalogue, app.problems, app.run, app.plan])) scope.on(signal, later);
+    for (const signal of /** @type {import('../util/signal.js').Signal<unknown>[]} */ ([app.catalogue, app.problems, app.plan])) scope.on(signal, later);
+    scope.on(app.run, states);
   }
 
   get graph() {
@@ -54,39 +65,66 @@ class Outline {
     const order = runningOrder(this.graph);
     if (this.current === null || !this.graph.nodes.has(this.current)) this.current = order[0] ?? null;
     const focus = this.list.contains(document.activeElement) ? focusKey() : null;
-    if (!order.length) return fill(this.list, h('li', { class: 'empty' }, t('outline.empty')));
-    fill(this.list, ...order.map((id, i) => this.#row(/** @type {GraphNode} */ (this.graph.nodes.get(id)), i + 1)));
-    if (focus) /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-key="${CSS.escape(focus)}"]`) ?? this.#button())?.focus();
+    if (!order.length) {
+      fill(this.list, h('li', { class: 'empty' }, t('outline.empty')));
+      return;
+    }
+    const problems = this.#problemsByNode();
+    fill(this.list, ...order.map((id, i) => this.#row(/** @type {GraphNode} */ (this.graph.nodes.get(id)), i + 1, problems)));
+    if (!focus) return;
+    this.isDrawing = true;
+    /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-key="${CSS.escape(focus)}"]`) ?? this.#button())?.focus();
+    this.isDrawing = false;
   }
 
   #button() {
     return /** @type {HTMLElement | null} */ (this.list.querySelector('.outline-node[tabindex="0"]'));
   }
 
-  /** @param {GraphNode} node @param {number} number */
-  #row(node, number) {
+  /** @param {GraphNode} node @param {number} number @param {ReadonlyMap<string, number>} problems */
+  #row(node, number, problems) {
     const { app, graph } = this;
     const isCurrent = node.id === this.current;
     const isOpen = isCurrent && this.isOpen;
     const spec = specOf(app.catalogue.get(), node, graph);
-    const words = this.#words(node);
+    const words = this.#words(node, problems);
     const selected = app.session.get().selection.get().has(node.id);
     const button = h('button', {
       type: 'button', class: 'outline-node', dataset: { key: `node ${node.id}`, node: node.id }, tabIndex: isCurrent ? 0 : -1, 'aria-expanded': String(isOpen),
       'aria-current': selected ? 'true' : undefined, onclick: () => this.#press(node.id),
     }, h('span', { class: 'outline-number' }, `${number}.`), h('span', { class: 'outline-name' }, node.title ?? node.id),
-    h('span', { class: 'hint' }, spec.display_name), ...words.map(({ text, tone }) => h('span', { class: `outline-state ${tone}` }, text)));
+    h('span', { class: 'hint' }, spec.display_name), h('span', { class: 'outline-states' }, ...states(words)));
     return h('li', { class: isOpen ? 'open' : '' }, button, isOpen ? this.#details(node, spec) : null);
   }
 
-  /** What is the matter with a node, in words. @param {GraphNode} node */
-  #words(node) {
+  /** How many problems each node has. */
+  #problemsByNode() {
+    /** @type {Map<string, number>} */
+    const counts = new Map();
+    for (const { node } of this.app.problems.get()) if (node !== undefined) counts.set(ownerOf(node), (counts.get(ownerOf(node)) ?? 0) + 1);
+    return counts;
+  }
+
+  /** Bring the states up to date in rows that stay, as a run goes on. */
+  #drawStates() {
+    const problems = this.#problemsByNode();
+    for (const button of this.list.querySelectorAll('.outline-node')) {
+      const node = this.graph.nodes.get(/** @type {HTMLElement} */ (button).dataset.node ?? '');
+      const place = button.querySelector('.outline-states');
+      if (!node || !place) continue;
+      const words = this.#words(node, problems);
+      if (place.textContent !== words.map(({ text }) => text).join('')) fill(place, ...states(words));
+    }
+  }
+
+  /** What is the matter with a node, in words. @param {GraphNode} node @param {ReadonlyMap<string, number>} problems @returns {Words} */
+  #words(node, problems) {
     const { app } = this;
-    /** @type {{text: string, tone: string}[]} */
+    /** @type {Words} */
     const words = [];
     if (node.mode !== 'run') words.push({ text: t(`outline.${node.mode}`), tone: 'quiet' });
-    const problems = app.problems.get().filter((problem) => problem.node !== undefined && ownerOf(problem.node) === node.id);
-    if (problems.length) words.push({ text: t('outline.problems', { count: problems.length }), tone: 'bad' });
+    const count = problems.get(node.id);
+    if (count) words.push({ text: t('outline.problems', { count }), tone: 'bad' });
     const run = app.run.get().nodes.get(node.id);
     const percent = run?.total ? ` ${Math.round(((run.value ?? 0) / run.total) * 100)} %` : '';
     if (run) words.push({ text: t(`outline.run.${run.state}`) + percent, tone: run.state });
@@ -179,6 +217,13 @@ class Outline {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/** @typedef {{text: string, tone: string}[]} Words */
+
+/** @param {Words} words */
+function states(words) {
+  return words.map(({ text, tone }) => h('span', { class: `outline-state ${tone}` }, text));
 }
 
 /** @typedef {{id: string, input: string, title: string, taken: boolean}} Target */

@@ -47,7 +47,7 @@ export class Scope {
 }
 
 /**
- * A function that runs another once, a moment after it was last called.
+ * A function that has another run once, a moment after it was first called; however often it is called until then.
  * @param {() => void} run
  * @param {number} milliseconds
  * @param {Scope} [scope] with which it ends
@@ -57,7 +57,9 @@ export function soon(run, milliseconds, scope) {
   let timer;
   scope?.add(() => clearTimeout(timer));
   return () => {
-    clearTimeout(timer);
-    timer = setTimeout(run, milliseconds);
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      run();
+    }, milliseconds);
   };
 }

@@ -33,7 +33,6 @@ function greet(app) {
   const card = h('aside', { class: 'welcome', 'aria-labelledby': 'welcome-title' },
     h('h2', { id: 'welcome-title' }, t('welcome.title')), h('p', {}, t('welcome.text')),
     h('div', { class: 'welcome-tools' },
-      h('button', { type: 'button', class: 'primary', onclick: () => app.actions.run('run.queue') }, icon('play'), ' ', t('welcome.run')),
       h('button', { type: 'button', onclick: () => void showExamples(app) }, t('file.examples')),
       h('button', { type: 'button', onclick: () => app.actions.run('app.keys') }, t('app.keys')),
       h('button', { type: 'button', class: 'icon-button welcome-close', 'aria-label': t('panel.dismiss'), title: t('panel.dismiss'), onclick: close }, icon('close'))));

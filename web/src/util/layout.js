@@ -27,9 +27,10 @@ const APART = 90;
  * @returns {Graph}
  */
 export function autoPlace(graph, catalogue) {
-  const lacking = [...graph.nodes.keys()].filter((id) => !graph.places.has(id));
+  const hasPlace = (/** @type {string} */ id) => graph.places.has(id) && !graph.places.get(id)?.unplaced;
+  const lacking = [...graph.nodes.keys()].filter((id) => !hasPlace(id));
   if (!lacking.length) return graph;
-  const placed = new Set([...graph.nodes.keys()].filter((id) => graph.places.has(id)));
+  const placed = new Set([...graph.nodes.keys()].filter(hasPlace));
   const sizes = itemsOf(graph, catalogue, placed).values();
   const taken = around([
     ...[...sizes].map(({ id, width, height }) => ({ ...placeOf(graph, id), width, height })), ...graph.groups.values(), ...graph.notes.values(),
@@ -37,7 +38,7 @@ export function autoPlace(graph, catalogue) {
   const boxes = pack(components(itemsOf(graph, catalogue, new Set(lacking))).map(columns));
   const origin = taken ? { x: taken.x, y: taken.y + taken.height + APART } : { x: 0, y: 0 };
   const places = new Map(graph.places);
-  for (const [id, box] of boxes) places.set(id, { x: Math.round(origin.x + box.x), y: Math.round(origin.y + box.y), auto: true });
+  for (const [id, box] of boxes) places.set(id, { ...graph.places.get(id), x: Math.round(origin.x + box.x), y: Math.round(origin.y + box.y), auto: true, unplaced: undefined });
   return { ...graph, places };
 }
 

@@ -13,10 +13,10 @@
 import { shownKeys } from '../input/keys.js';
 import { addPoint, removePoint } from '../input/pointer_items.js';
 import { nameOf, searchAt } from '../input/pointer_links.js';
-import { isWidget } from '../model/catalogue.js';
-import { promote, setGroup, setInput, setNotes } from '../model/graph.js';
+import { setGroup, setInput, setNotes } from '../model/graph.js';
 import { paramValue, refOf } from '../model/values.js';
 import { t } from '../util/i18n.js';
+import { paintOf } from './colours.js';
 import { beginLink, fittingSockets, inputOf, joining } from './linking.js';
 import { showMenu } from './menu.js';
 import { renameInPlace } from './rename.js';
@@ -24,8 +24,8 @@ import { renameInPlace } from './rename.js';
 /** @typedef {{clientX: number, clientY: number}} At */
 
 const CANVAS = ['edit.paste', 'edit.pasteLinked', 'edit.selectAll', '', 'edit.note', 'edit.layout', 'view.fit', 'view.links', 'view.minimap', '', 'edit.undo', 'edit.redo', '', 'run.queue'];
-const NODE = ['edit.mute', 'edit.bypass', 'edit.collapse', 'edit.pin', 'edit.colour', 'edit.note', '', 'edit.copy', 'edit.cut', 'edit.duplicate', 'edit.group', '', 'edit.align.left', 'edit.align.top', 'edit.layout', 'view.fit', '', 'edit.delete'];
-const OTHER = ['edit.colour', 'edit.copy', 'edit.duplicate', 'view.fit', '', 'edit.delete'];
+const NODE = ['edit.mute', 'edit.bypass', 'edit.collapse', 'edit.pin', '', 'edit.copy', 'edit.cut', 'edit.duplicate', 'edit.group', '', 'edit.align.left', 'edit.align.top', 'edit.layout', 'view.fit', '', 'edit.delete'];
+const OTHER = ['edit.copy', 'edit.duplicate', 'view.fit', '', 'edit.delete'];
 
 /**
  * @param {Stage} stage
@@ -48,7 +48,8 @@ export function openMenu(stage, at, hit) {
       const input = hit.kind === 'input' ? hit.input : rowInput(stage, at, box.id);
       const own = input === undefined ? [] : inputItems(stage, at, box.id, input);
       return show(stage, at, 'view.menu.node', [
-        ...own, null, { label: t('view.rename'), run: () => renameInPlace(stage, box.id) }, ...actionItems(stage, NODE),
+        ...own, null, { label: t('view.rename'), run: () => renameInPlace(stage, box.id) }, ...actionItems(stage, ['edit.rename']),
+        { label: t('view.colour'), run: () => openColours(stage, at) }, ...actionItems(stage, NODE),
       ]);
     }
   }
@@ -80,9 +81,20 @@ function itemMenu(stage, at, key, ids, remove) {
   choose(stage, key);
   const title = key.startsWith('group:') ? 'view.menu.group' : 'view.menu.note';
   return show(stage, at, title, [
-    { label: t(key.startsWith('group:') ? 'view.rename' : 'view.editNote'), run: () => renameInPlace(stage, key) }, ...actionItems(stage, ids), null,
+    { label: t(key.startsWith('group:') ? 'view.rename' : 'view.editNote'), run: () => renameInPlace(stage, key) },
+    { label: t('view.colour'), run: () => openColours(stage, at) }, ...actionItems(stage, ids), null,
     { label: t(key.startsWith('group:') ? 'view.removeGroup' : 'view.removeNote'), run: remove },
   ]);
+}
+
+/**
+ * @param {Stage} stage
+ * @param {At} at
+ */
+function openColours(stage, at) {
+  const ids = [...stage.app.actions.all.keys()].filter((id) => id.startsWith('edit.colour.'));
+  const items = ids.flatMap((id) => actionItems(stage, [id]).map((item) => item && { ...item, colour: paintOf(id.slice('edit.colour.'.length)) }));
+  show(stage, at, 'menu.colour', items);
 }
 
 /** @param {Stage} stage @param {string} title */
@@ -194,26 +206,9 @@ function inputItems(stage, at, id, name) {
   if (ref && graph.nodes.has(ref.name)) items.push({ label: t('view.removeLink'), run: () => removeLink(stage, id, name) });
   else if (ref) {
     const own = paramValue(graph, value);
-    items.push({ label: t('view.ownValue', { name }), run: () => session.edit('edit.value', (now) => setInput(now, id, name, own)) });
-  } else if (isWidget(input)) {
-    items.push({ label: t('view.toParam', { name }), run: () => makeParam(stage, id, name) });
-    if (value !== undefined) items.push({ label: t('view.toDefault', { name }), run: () => session.edit('edit.value', (now) => setInput(now, id, name, undefined)) });
+    items.push({ label: t('view.ownValue', { name }), run: () => session.edit('widget.edit.change', (now) => setInput(now, id, name, own)) });
   }
   return items;
-}
-
-/**
- * @param {Stage} stage
- * @param {string} id
- * @param {string} name
- */
-function makeParam(stage, id, name) {
-  const box = stage.scene.boxes.get(id);
-  const input = box && inputOf(box, name);
-  const given = box?.node.inputs.get(name) ?? input?.default ?? null;
-  if (!input || (typeof given === 'object' && given !== null)) return;
-  const known = /** @type {const} */ (['INT', 'FLOAT', 'BOOLEAN']).find((type) => type === input.type);
-  stage.session.edit('edit.promote', (graph) => promote(graph, { id, input: name, name, type: known ?? 'STRING', value: given }).graph);
 }
 
 /**

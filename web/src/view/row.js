@@ -156,7 +156,7 @@ export class RowView {
     const id = this.id;
     return makeWidget({
       app, session, id, input, kind: this.widgetKind ?? 'value',
-      change: (value, options) => void session.edit('edit.value', (graph) => setInput(graph, id, input.name, value), options),
+      change: (value, options) => void session.edit('widget.edit.change', (graph) => setInput(graph, id, input.name, value), options),
     });
   }
 
