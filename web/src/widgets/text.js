@@ -40,7 +40,9 @@ function bind(frame, field) {
 export function textControl(frame) {
   const field = h('input', { type: 'text', class: 'widget-field', autocomplete: 'off', spellcheck: false });
   field.addEventListener('keydown', (event) => {
-    if ((event.key === 'Enter' && !event.ctrlKey && !event.metaKey) || event.key === 'Escape') field.blur();
+    if ((event.key !== 'Enter' || event.ctrlKey || event.metaKey) && event.key !== 'Escape') return;
+    event.stopPropagation();
+    frame.leave();
   });
   return { element: h('span', { class: 'widget-control' }, field), field, show: bind(frame, field) };
 }
@@ -56,7 +58,8 @@ export function promptControl(frame) {
       event.preventDefault();
       weigh(field, step);
     } else if (event.key === 'Escape') {
-      field.blur();
+      event.stopPropagation();
+      frame.leave();
     }
   });
   // What scrolls in the text does not zoom the canvas while the text is edited.
