@@ -163,6 +163,11 @@ def test_names_of_parameters_and_embeddings_are_completed(page: Page) -> None:
     page.keyboard.press("Tab")
     assert value_of(page, "p", "text") == "a ${subject}, embedding:bad/hands"
     expect(page.get_by_role("listbox")).to_have_count(0)
+    show_widgets(page, "params: {subject: fox}\nnodes:\n  s: {uses: SaveImage}\n")
+    field(page, "filename_prefix").fill("")
+    field(page, "filename_prefix").press_sequentially("${")
+    page.keyboard.press("Enter")
+    assert value_of(page, "s", "filename_prefix") == "${subject}"
 
 
 def test_a_choice_is_found_by_typing(page: Page) -> None:

@@ -191,6 +191,7 @@ export class Frame {
     if (this.fault) texts.unshift(this.fault);
     const isWrong = this.fault !== '' || found.some(({ severity }) => severity !== 'warning');
     const field = this.control?.field;
+    this.element.classList.toggle('has-fault', this.fault !== '');
     this.element.classList.toggle('is-wrong', isWrong);
     this.element.classList.toggle('is-doubtful', texts.length > 0 && !isWrong);
     this.note.textContent = texts.join('\n');

@@ -34,6 +34,7 @@ export function numberControl(frame) {
         frame.fault = '';
       }
       state.shown = text;
+      field.title = text.length > 9 ? text : '';
       describe(field, value, input);
     },
   };
