@@ -144,7 +144,7 @@ def test_the_tools_of_the_mask(page: Page, served: Served) -> None:
     dialog = open_editor(page)
     dialog.get_by_role("button", name="Clear").click()
     canvas.focus()
-    for key in ("]", "]", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight", "b", "Space", "Control+z", "Control+y"):
+    for key in ("]", "]", *["ArrowRight"] * 4, "b", "Space", "Control+z", "Control+y"):
         page.keyboard.press(key)
     assert dialog.get_by_role("button", name="Redo").is_disabled()
     by_key = save(page, dialog, served, str(value_of(page, "i", "image")))

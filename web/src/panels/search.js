@@ -45,6 +45,7 @@ export function mountSearch(app, element) {
  */
 function openSearch(app, element, wanted) {
   const where = { ...middle(app), ...wanted };
+  if (!wanted) [where.clientX, where.clientY] = [where.clientX - 300, where.clientY - 200];
   const { accept } = where;
   const catalogue = app.catalogue.get();
   const fitting = [...catalogue.specs.values()].filter((spec) => !accept || fittingSocket(spec, accept) !== null);

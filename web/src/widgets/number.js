@@ -34,6 +34,7 @@ export function numberControl(frame) {
         frame.fault = '';
       }
       state.shown = text;
+      field.title = text.length > 9 ? text : '';
       describe(field, value, input);
     },
   };
@@ -76,14 +77,19 @@ function addTyping(frame, field, state) {
     if (!('fault' in parsed)) frame.say('');
   });
   field.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && !event.ctrlKey && !event.metaKey) {
+    // What saves or runs the file takes what was typed here along.
+    if ((event.ctrlKey || event.metaKey) && ['Enter', 's', 'S'].includes(event.key)) return apply();
+    if (event.key === 'Enter') {
       event.preventDefault();
       apply();
       field.select();
     } else if (event.key === 'Escape') {
+      event.stopPropagation();
+      const typed = field.value !== state.shown;
       field.value = state.shown;
       frame.say('');
-      field.blur();
+      if (typed) field.select();
+      else frame.leave();
     } else if (event.key === 'ArrowUp' || event.key === 'ArrowDown' || event.key === 'PageUp' || event.key === 'PageDown') {
       event.preventDefault();
       event.stopPropagation();
