@@ -8,7 +8,7 @@
 import { importFiles } from '../files.js';
 import { addNode, setInput } from '../model/graph.js';
 import { escape } from '../model/values.js';
-import { api, request } from '../net/api.js';
+import { BASE, api, request } from '../net/api.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { showCompare } from './compare.js';
@@ -87,7 +87,7 @@ class Lightbox {
 
   /** @param {Picture} picture */
   async #read(picture) {
-    const facts = await api.get(`outputs/${picture.id}`).catch(() => null);
+    const facts = await api.get(picture.file.replace(BASE, '').replace(/\/file(\?.*)?$/, '')).catch(() => null);
     if (!facts || this.picture !== picture || !this.dialog.isConnected) return;
     const entry = (/** @type {string} */ key, /** @type {Node | string} */ value) => [h('dt', {}, key), h('dd', {}, value)];
     const texts = Object.entries(facts.metadata).map(([key, value]) => metadata(key, value));
