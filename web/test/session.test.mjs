@@ -63,7 +63,7 @@ test('while something is dragged the text waits', () => {
   }
   release();
   time.pass(300);
-  assert.match(session.text.get(), /model: \[40, 0\]/);
+  assert.match(session.text.get(), /model: \[40, 80\]/);
   assert.equal(session.undo(), 'edit.move');
   assert.equal(session.text.get(), HELLO);
 });
