@@ -49,6 +49,24 @@ def test_the_button_makes_a_picture(page: Page) -> None:
     )
 
 
+def test_a_node_keeps_its_picture_until_it_has_another(page: Page) -> None:
+    ready(page)
+    open_text(page, flow(prefix="kept", seed=41))
+    page.evaluate("nodegraph.actions.run('run.queue')")
+    wait_for(page, "app => app.run.get().state === 'done'")
+    page.evaluate(
+        """async () => {
+          const {setParam} = await import('/src/model/graph.js');
+          nodegraph.session.get().edit('edit.text', (graph) => setParam(graph, 'seed', 42));
+          window.seen = [];
+          nodegraph.run.subscribe((run) => seen.push(run.nodes.get('save')?.pictures?.[0].name));
+          nodegraph.actions.run('run.queue');
+        }"""
+    )
+    wait_for(page, "app => app.run.get().nodes.get('save')?.pictures?.[0].name === 'kept_00002_.png'")
+    assert set(page.evaluate("seen")) == {"kept_00001_.png", "kept_00002_.png"}
+
+
 def test_progress_and_previews_come_while_it_runs(page: Page) -> None:
     ready(page)
     open_text(page, flow(steps=60, seed=31, prefix="progress"))

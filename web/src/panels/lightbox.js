@@ -18,13 +18,16 @@ import { sizeText } from './thumbs.js';
 const WORKFLOWS = ['nodegraph', 'prompt', 'workflow'];
 const LONGEST = 4000;
 
-/** @param {App} app */
+/**
+ * Offer the action `gallery.show`: its event's `detail` has the pictures, and which of them is meant, by its place or itself.
+ * @param {App} app
+ */
 export function addLightbox(app) {
   app.actions.add({
     id: 'gallery.show', label: 'panel.gallery', group: '',
     run: (event) => {
-      const { pictures, index = 0 } = /** @type {CustomEvent} */ (event).detail;
-      if (pictures.length) new Lightbox(app, pictures, index);
+      const { pictures, picture, index } = /** @type {CustomEvent<{pictures: readonly Picture[], picture?: Picture, index?: number}>} */ (event).detail;
+      if (pictures.length) new Lightbox(app, pictures, index ?? pictures.findIndex(({ file }) => file === picture?.file));
     },
   });
 }
