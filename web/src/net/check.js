@@ -76,11 +76,14 @@ export class Checker {
     this.checked = text;
     this.asking?.abort();
     const asking = (this.asking = new AbortController());
+    const body = { workflow: text, ...placeOf(session) };
     try {
-      const answer = await api.post('plan', { workflow: text, ...placeOf(session) }, { signal: asking.signal });
+      const { problems, runnable } = await api.post('check', body, { signal: asking.signal });
       if (this.asking !== asking) return;
-      app.problems.set(answer.problems);
-      app.plan.set(readPlan(answer.nodes));
+      app.problems.set(problems);
+      // What a run would do is for a worker to say, and the first one may still be starting.
+      const nodes = runnable ? (await api.post('plan', body, { signal: asking.signal })).nodes : [];
+      if (this.asking === asking) app.plan.set(readPlan(nodes));
     } catch (error) {
       this.#failed(error, asking);
     }
