@@ -28,10 +28,10 @@ INSTALL_SELF = $(INSTALL) --quiet --no-build-isolation --editable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format benchmark wheel clients clean distclean
+.PHONY: help demo test lint format benchmark wheel clients web-tools vendor clean distclean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  PYTHON=python3.12   the Python to make .venv with (3.11 or newer)"
 	@echo "  UV=1                install with uv instead of pip"
@@ -62,6 +62,12 @@ wheel: $(TEST) ## Build the wheel into dist/
 
 clients: ## Bring JavaScript's clients, which tests then use (needs npm)
 	npm --prefix tests/server/comfy/javascript install --no-package-lock --no-audit --no-fund
+
+web-tools: ## Bring what checks the canvas, which tests then use (needs npm)
+	npm --prefix web/vendor-src ci --ignore-scripts --no-audit --no-fund
+
+vendor: web-tools ## Make the libraries in web/vendor again (needs npm)
+	node web/vendor-src/build.mjs
 
 clean: ## Remove caches and built files; pictures and .venv stay
 	rm -rf dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

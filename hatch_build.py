@@ -2,13 +2,26 @@
 
 An editable install gets no copies: there the folders of the checkout are read, so an edit shows at once.
 A missing folder fails the build; a wheel without its model would only fail later, at the user's.
+What only developers of the canvas need, such as its tests, stays behind.
 """
 
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 DATA = {folder: f"nodegraph/_data/{folder}" for folder in ("workflows", "web", "models/tiny")}
+LEFT_OUT = {"web/test", "web/vendor-src", "web/tsconfig.json"}
+
+
+def carried(root: Path) -> dict[str, str]:
+    """Where what is below the data folders goes in the wheel."""
+    return {
+        f"{folder}/{entry.name}": f"{target}/{entry.name}"
+        for folder, target in DATA.items()
+        for entry in sorted((root / folder).iterdir())
+        if f"{folder}/{entry.name}" not in LEFT_OUT
+    }
 
 
 class DataFolders(BuildHookInterface[Any]):
@@ -17,4 +30,4 @@ class DataFolders(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Hatchling calls this before a build; `version` is "standard" or "editable"."""
         if version == "standard":
-            build_data["force_include"].update(DATA)
+            build_data["force_include"].update(carried(Path(self.root)))

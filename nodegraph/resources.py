@@ -18,6 +18,11 @@ def models_folder() -> Path:
     return shipped("models")
 
 
+def web_folder() -> Path:
+    """The folder of the browser canvas."""
+    return shipped("web")
+
+
 def example(name: str) -> Path | None:
     """The shipped workflow called `name` (`hello` is workflows/hello.yaml), or None."""
     if not name.replace("-", "").replace("_", "").isalnum():

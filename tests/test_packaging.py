@@ -19,6 +19,7 @@ import nodegraph
 
 ROOT = Path(__file__).parents[1]
 DATA_FOLDERS = ("workflows", "web", "models/tiny")
+FOR_DEVELOPERS = tuple(ROOT / "web" / name for name in ("test", "vendor-src", "tsconfig.json"))
 
 # Stands for python3: makes a .venv that holds itself, notes calls of pip and pytest, fails where told to.
 FAKE_PYTHON = """#!/bin/sh
@@ -97,6 +98,7 @@ def test_the_wheel_carries_nodes_examples_canvas_and_model(wheel: Path) -> None:
         for folder in DATA_FOLDERS
         for file in (ROOT / folder).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
+        if not any(file.is_relative_to(left_out) for left_out in FOR_DEVELOPERS)
     }
     expected |= {
         file.relative_to(ROOT).as_posix(): file.stat().st_size
@@ -111,6 +113,10 @@ def test_the_wheel_carries_nodes_examples_canvas_and_model(wheel: Path) -> None:
     } <= sizes.keys()
     assert {"nodegraph/py.typed", f"{info}/licenses/LICENSE"} <= sizes.keys()
     assert {name.split("/")[0] for name in sizes} == {"nodegraph", "nodes", info}
+    # the canvas needs no tools where it is used: neither what its libraries are made with nor its tests go along
+    assert [
+        name for name in sizes if name.startswith(("nodegraph/_data/web/vendor-src", "nodegraph/_data/web/test"))
+    ] == []
 
 
 def test_the_installed_program_says_its_version(installed: Path, tmp_path: Path) -> None:

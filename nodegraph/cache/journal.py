@@ -30,7 +30,7 @@ class Journal:
         """The nodes of a scope by id, as they were last."""
         known = self._known.get(scope)
         if known is None:
-            known = self._known[scope] = self._read(scope)
+            known = self._known.setdefault(scope, self._read(scope))  # another thread may have been quicker
         return known
 
     def note(self, scope: str, nodes: Mapping[str, Seen]) -> None:

@@ -68,7 +68,7 @@ def manifest_of(
         seconds=round(result.seconds, 6),
         workflow=text,
         workflow_digest=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
-        file=workflow.file if workflow is not None else None,
+        file=workflow.path if workflow is not None else None,
         params=dict(graph.params),
         only=tuple(only),
         versions={"nodegraph": VERSION, "python": platform.python_version(), **library_versions()},

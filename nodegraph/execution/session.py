@@ -237,7 +237,7 @@ def _text_of(graph: Graph) -> str:
 
 def scope_of(graph: Graph) -> str:
     """What a workflow is remembered by: its file, or that it has none."""
-    file = graph.workflow.file if graph.workflow is not None else None
+    file = graph.workflow.path if graph.workflow is not None else None
     return str(Path(file).absolute()) if file is not None and not file.startswith("<") else file or "-"
 
 

@@ -62,7 +62,7 @@ class Settings:
 
     def roots(self, workflow: Workflow | None) -> Roots:
         """The file roots of a run: inputs are also looked for beside the workflow, models in the shipped folder."""
-        beside = (Path(workflow.file).parent,) if workflow is not None and workflow.file else ()
+        beside = (Path(workflow.path).parent,) if workflow is not None and workflow.path else ()
         inputs = tuple(dict.fromkeys((*self.inputs, *beside)))
         models = tuple(dict.fromkeys((*self.models, models_folder())))
         temp = self.temp or self.output / "temp"

@@ -16,6 +16,7 @@ from nodegraph.graph.complaints import cycle
 from nodegraph.registry import Registry
 from nodegraph.sockets.types import accepts
 from nodegraph.spec import NodeSpec
+from nodegraph.workflow.arrangement import arranged
 from nodegraph.workflow.document import NodeEntry, Ref, Slot, Span, Value, Workflow
 
 
@@ -44,15 +45,8 @@ def settle_modes(workflow: Workflow, registry: Registry) -> tuple[Workflow, tupl
             continue
         if settled.name in kept or settled.name in workflow.params or settled.name not in workflow.nodes:
             outputs[name] = settled if isinstance(settled, Ref) else _named(settled, kept, registry)
-    return (
-        replace(
-            workflow,
-            nodes=MappingProxyType(kept),
-            outputs=MappingProxyType(outputs),
-            layout=MappingProxyType({name: at for name, at in workflow.layout.items() if name in kept}),
-        ),
-        tuple(steps.problems),
-    )
+    shorter = replace(workflow, nodes=MappingProxyType(kept), outputs=MappingProxyType(outputs))
+    return arranged(shorter, workflow, lambda name: name if name in kept else None), tuple(steps.problems)
 
 
 @dataclass(slots=True)

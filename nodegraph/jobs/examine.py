@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nodegraph.errors import Problem
@@ -17,7 +17,7 @@ from nodegraph.graph.model import Graph
 from nodegraph.graph.seeds import RANDOM, with_random_seeds
 from nodegraph.jobs.model import CheckReport, Request
 from nodegraph.registry import Registry
-from nodegraph.workflow.document import Loaded, NodeEntry
+from nodegraph.workflow.document import Loaded, NodeEntry, Workflow
 from nodegraph.workflow.parts import is_part
 from nodegraph.workflow.read import load_text
 
@@ -81,8 +81,8 @@ def examine(request: Request, reader: Reader, settings: Settings) -> Examined:
     workflow = loaded.workflow
     if workflow is None:
         return Examined(None, tuple(loaded.problems), {})
-    strange = [homeless(entry) for entry in workflow.nodes.values() if is_part(entry.uses)]
-    if strange and request.file is None:
+    workflow = replace(workflow, folder=request.folder)
+    if strange := refuse_strange(workflow, request):
         return Examined(None, (*loaded.problems, *strange), {})
     registry, params = reader.registry, request.params
     anew = [name for name, value in params.items() if value == RANDOM]
@@ -101,6 +101,13 @@ def examine(request: Request, reader: Reader, settings: Settings) -> Examined:
     if any(problem.severity == "error" for problem in problems):
         graph = None
     return Examined(graph, tuple(problems), nodes)
+
+
+def refuse_strange(workflow: Workflow, request: Request) -> list[Problem]:
+    """A problem for each sub-workflow of a text that lies nowhere."""
+    if request.file is not None:
+        return []
+    return [homeless(entry) for entry in workflow.nodes.values() if is_part(entry.uses)]
 
 
 def homeless(entry: NodeEntry) -> Problem:

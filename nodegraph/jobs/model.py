@@ -26,13 +26,15 @@ class Request:
     """What somebody asks for.
 
     text: the workflow, in any format that `load_text` reads. file: what it is called in messages; sub-workflows are
-    found beside it. only: nodes to run instead of the output nodes. extra: what a client wants to be kept with the job
-    (ComfyUI's `extra_data`). client: who asked, so that events find the way back; user: whose job it is. number: the
-    place in the queue where it differs from the order of arrival (lower runs first). priority: higher runs first.
+    found beside it. folder: where `file` counts from, which sub-workflows may not leave. only: nodes to run instead of
+    the output nodes. extra: what a client wants to be kept with the job (ComfyUI's `extra_data`). client: who asked, so
+    that events find the way back; user: whose job it is. number: the place in the queue where it differs from the order
+    of arrival (lower runs first). priority: higher runs first.
     """
 
     text: str
     file: str | None = None
+    folder: str | None = None
     params: Json = field(default_factory=dict[str, object])
     only: tuple[str, ...] = ()
     priority: int = 0
@@ -247,6 +249,23 @@ class JobService(Protocol):
 
     async def explain(self, request: Request) -> Sequence[Json]:
         """For each node whether it would run, and why (`Explained.to_json`). Raises ProblemError."""
+        ...
+
+    async def convert(self, request: Request, to: str, *, picture: bool = False) -> Json:
+        """The request's workflow as `yaml`, `json`, `api` or `ui`: {"text", "nodes", "problems", "missing"}. picture:
+        the request's text is those of a picture by their keys, as JSON. Raises ProblemError."""
+        ...
+
+    async def sweep(
+        self,
+        request: Request,
+        over: Mapping[str, str | Sequence[str | int | float | bool]],
+        *,
+        zipped: bool = False,
+        grid: bool = True,
+    ) -> Json:
+        """The request's workflow swept over values by parameter or `node.input`, with sheets of its pictures:
+        {"text", "params", "sheets"}. Raises ProblemError."""
         ...
 
     async def catalogue(self) -> Json:

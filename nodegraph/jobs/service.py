@@ -19,6 +19,7 @@ from nodegraph.jobs.rows import end_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.store import Ended, JobStore
 from nodegraph.jobs.supervisor import Supervisor, died_with_server
+from nodegraph.jobs.sweeping import Over
 
 T = TypeVar("T")
 FILE: Final = "jobs.sqlite"
@@ -214,6 +215,18 @@ class LocalJobService:
     async def explain(self, request: Request) -> Sequence[Json]:
         """For each node whether it would run, and why. Raises ProblemError."""
         return cast("Sequence[Json]", await self._ask({"say": "explain"}, request))
+
+    async def convert(self, request: Request, to: str, *, picture: bool = False) -> Json:
+        """A workflow in another format. See `JobService.convert`. Raises ProblemError."""
+        if self._here is not None:
+            return await self._here.convert(request, to, picture=picture)
+        return cast(Json, await self._ask({"say": "convert", "to": to, "picture": picture}, request))
+
+    async def sweep(self, request: Request, over: Over, *, zipped: bool = False, grid: bool = True) -> Json:
+        """The workflow of a sweep. See `JobService.sweep`. Raises ProblemError."""
+        if self._here is not None:
+            return await self._here.sweep(request, over, zipped=zipped, grid=grid)
+        return cast(Json, await self._ask({"say": "sweep", "over": over, "zipped": zipped, "grid": grid}, request))
 
     async def catalogue(self) -> Json:
         """All node types. See `JobService.catalogue`. What it says of files may be a second old."""

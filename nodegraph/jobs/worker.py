@@ -27,11 +27,14 @@ from nodegraph.context import CancelToken
 from nodegraph.errors import ProblemError
 from nodegraph.execution.session import Session, registry_for
 from nodegraph.jobs.catalogue import catalogue_of
+from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
+from nodegraph.jobs.relaying import relay_logs
 from nodegraph.jobs.rows import end_data, pack, request_of, result_data
 from nodegraph.jobs.settings import JobSettings
+from nodegraph.jobs.sweeping import sweep
 from nodegraph.jobs.work import broken_run, run_job
 
 FLUSH_SECONDS: Final = 0.005  # how long events wait for others to travel with
@@ -196,8 +199,15 @@ class Worker:
                     case "check":
                         request = asked(frame)
                         data["value"] = asdict(examine(request, reader, self.settings).report(request))
+                    case "sweep":
+                        facts = {name: frame.data[name] for name in ("zipped", "grid")}
+                        data["value"] = sweep(asked(frame), frame.data["over"], reader, self.settings, **facts)
+                    case "convert":
+                        to, picture = frame.data["to"], frame.data["picture"]
+                        data["value"] = convert(asked(frame), to, registry, self.settings, picture=picture)
                     case _:
-                        aside = aside or Session(self.settings, registry)
+                        # What ran last is the same to both: otherwise the reasons would be those of long ago.
+                        aside = aside or Session(self.settings, registry, journal=self.session.journal)
                         data["value"] = explained(asked(frame), reader, aside)
             except ProblemError as error:
                 data["problems"] = [problem.to_json() for problem in error.problems]
@@ -277,6 +287,7 @@ def main() -> None:
     first = read_frame_from(stream)
     if first is None:
         return
+    relay_logs(writer)
     settings: JobSettings = pickle.loads(first.body)  # from the supervisor, which has started this process
     Worker(settings, first.data["device"], stream, writer).serve()
     with contextlib.suppress(OSError):

@@ -86,6 +86,11 @@ class RefusedError(ProblemError):
     """Problems of what a client sent: whatever they are, the request was wrong, and not the address or the server."""
 
 
+def refused(error: ProblemError) -> ProblemError:
+    """The exception for what was wrong with a workflow; that no worker could look at it is no mistake of the client."""
+    return error if error.problems[0].code in ("not_ready", "worker_died") else RefusedError(error.problems)
+
+
 def not_found(what: str) -> ProblemError:
     """The exception for something that is not there, or that nobody may see."""
     return ProblemError(Problem("not_found", f"there is no such {what}"))

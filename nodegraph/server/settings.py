@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nodegraph.errors import Problem, ProblemError
+from nodegraph.resources import web_folder
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -41,7 +42,7 @@ class ServerSettings:
     models, the latter with their kind. data_dir: workflows, settings and the queue. cache_dir: kept results, None for
     none. token: what a client must know; None only on this machine's own address. allowed_hosts: names beside those of
     this machine that the server goes by, as a browser's address line has them, with or without a port.
-    frontend: the web app served at `/`.
+    frontend: the web app served at `/` instead of the canvas, whose files lie in the folder `canvas`.
     """
 
     host: str = "127.0.0.1"
@@ -56,6 +57,7 @@ class ServerSettings:
     token: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     frontend: str | None = None
+    canvas: Path = field(default_factory=web_folder)
     limits: ServerLimits = field(default_factory=ServerLimits)
 
     @property

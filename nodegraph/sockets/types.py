@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
@@ -32,6 +32,14 @@ PRIMITIVE_COLOURS: Mapping[str, str] = {
     "BOOLEAN": "#c98bb9",
     "COMBO": "#8fa3bf",
     ANY: DEFAULT_COLOUR,
+}
+PRIMITIVE_HELP: Mapping[str, str] = {
+    "INT": "whole numbers",
+    "FLOAT": "numbers",
+    "STRING": "texts",
+    "BOOLEAN": "true or false",
+    "COMBO": "one of several choices",
+    ANY: "anything",
 }
 
 
@@ -85,6 +93,24 @@ def socket_of(annotation: object) -> Socket | None:
     """The socket mark of a type, if it has one of its own (a subclass does not inherit it)."""
     mark = vars(annotation).get("__socket__") if hasattr(annotation, "__dict__") else None
     return mark if isinstance(mark, Socket) else None
+
+
+def marks_in(annotation: object) -> Iterator[Socket]:
+    """The marks of all socket types that an annotation names, however deep."""
+    mark = socket_of(annotation)
+    if mark is not None:
+        yield mark
+    elif is_named_tuple(annotation):
+        for hint in named_fields(cast(type, annotation)).values():
+            yield from marks_in(hint)
+    elif isinstance(annotation, TypeVar):
+        for bound in (*annotation.__constraints__, annotation.__bound__):
+            yield from marks_in(bound)
+    elif get_origin(annotation) is Annotated:
+        yield from marks_in(get_args(annotation)[0])
+    elif get_origin(annotation) is not Literal:
+        for inner in get_args(annotation):
+            yield from marks_in(inner)
 
 
 def socket_type(annotation: object) -> SocketType:

@@ -24,7 +24,9 @@ from nodegraph.workflow.write import Data, param_data
 
 NO_TYPES: Final[Mapping[str, NodeSpec]] = MappingProxyType({})
 #: Fields that are compared in a way of their own, or not at all; every other field of a document is a key that counts.
-WORKFLOW_PARTS: Final = frozenset(("nodes", "params", "outputs", "layout", "groups", "notes", "file", "text"))
+WORKFLOW_PARTS: Final = frozenset(
+    ("nodes", "params", "outputs", "layout", "looks", "routes", "groups", "notes", "file", "folder", "text")
+)
 NODE_PARTS: Final = frozenset(("id", "uses", "inputs", "pack", "wanted"))
 PARAM_PARTS: Final = frozenset(("name", "required", "broken"))
 PARAM_KEYS: Final = {"minimum": "min", "maximum": "max"}

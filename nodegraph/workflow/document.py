@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -154,14 +155,29 @@ class NodeEntry:
     wanted: tuple[Wanted, ...] = ()
 
 
+#: A place on the canvas, or a width and a height.
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a node looks on the canvas, beside where it stands. pinned: it is not moved. colour: a name or `#rrggbb`."""
+
+    size: Point | None = None
+    collapsed: bool = False
+    pinned: bool = False
+    colour: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A text on the canvas that belongs to no node: `at` is its left upper corner, `size` its width and height."""
 
     text: str
     title: str = ""
-    at: tuple[float, float] = (0, 0)
-    size: tuple[float, float] = (0, 0)
+    at: Point = (0, 0)
+    size: Point = (0, 0)
+    colour: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +194,17 @@ class Workflow:
     """A whole workflow file.
 
     `text` is the source as it was read (None for a workflow built in code); `outputs` names results for
-    callers; `sweep` is over parameters and inputs of several nodes; `layout` holds canvas positions and, like `groups`
-    and `notes`, never matters to a result.
+    callers; `sweep` is over parameters and inputs of several nodes; `layout` holds canvas positions, `looks` how
+    nodes look, `routes` the points that the link into an input (node, input) passes from its source on; like `groups`
+    and `notes` they never matter to a result. `folder`, if there is one, is where `file` counts from: sub-workflows
+    may not lead out of it, and nobody is told where it is.
     """
 
     nodes: Mapping[str, NodeEntry]
     params: Mapping[str, Param] = field(default_factory=lambda: MappingProxyType({}))
     outputs: Mapping[str, Ref] = field(default_factory=lambda: MappingProxyType({}))
     output_places: Mapping[str, Place] = field(default_factory=lambda: MappingProxyType({}))
-    layout: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    layout: Mapping[str, Point] = field(default_factory=lambda: MappingProxyType({}))
     name: str | None = None
     description: str = ""
     version: int = 1
@@ -195,6 +213,14 @@ class Workflow:
     sweep: Sweep | None = None
     groups: tuple[Group, ...] = ()
     notes: tuple[Note, ...] = ()
+    looks: Mapping[str, Look] = field(default_factory=lambda: MappingProxyType({}))
+    routes: Mapping[tuple[str, str], tuple[Point, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    folder: str | None = None
+
+    @property
+    def path(self) -> str | None:
+        """Where the file lies on this machine's disk; None if it lies nowhere."""
+        return self.file if self.file is None or self.folder is None else str(Path(self.folder, self.file))
 
 
 @dataclass(frozen=True, slots=True)

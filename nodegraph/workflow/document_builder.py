@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Final, Literal, cast, get_args
 
 from nodegraph.errors import Place, did_you_mean, listing, shorten
+from nodegraph.workflow.arrangement import read_groups, read_layout, read_notes
 from nodegraph.workflow.document import CachePolicy, NodeEntry, Param, Ref, Slot, Value, Workflow
-from nodegraph.workflow.editor_keys import EDITOR_KEYS, read_groups, read_mode, read_wanted
+from nodegraph.workflow.editor_keys import EDITOR_KEYS, read_mode, read_wanted
 from nodegraph.workflow.param_reader import read_param
 from nodegraph.workflow.sweep_reader import SWEEP_KEYS, read_sweep
 from nodegraph.workflow.texts import NAME_HELP, BadReference, name_fault, parse_text
@@ -29,6 +30,7 @@ DOCUMENT_KEYS: Final = (
     "nodes",
     "outputs",
     "groups",
+    "notes",
     "layout",
 )
 NODE_KEYS: Final = ("uses", "with", "when", "title", "note", "cache", *EDITOR_KEYS, *SWEEP_KEYS)
@@ -48,7 +50,7 @@ def build_workflow(root: Located, report: Report) -> Workflow | None:
         return None
     if not {"nodegraph", "nodes"} & document.keys():
         hint = (
-            did_you_mean("nodes", islice(document, 100))
+            did_you_mean("nodes", islice((key for key in document if key not in DOCUMENT_KEYS), 100))
             or "a workflow begins with 'nodegraph: 1' and has its nodes under 'nodes:'"
         )
         message = f"the file has neither 'nodegraph' nor 'nodes', but {shown_keys(document)}"
@@ -69,12 +71,13 @@ def build_workflow(root: Located, report: Report) -> Workflow | None:
     nodes = {name: read_node(name, entry, report) for name, entry in entries(document, "nodes", report)}
     check_names(params, nodes, report)
     outputs, output_places = read_outputs(document, report)
+    arrangement = read_layout(entries(document, "layout", report), report)
     return Workflow(
         nodes=MappingProxyType(nodes),
         params=MappingProxyType(params),
         outputs=MappingProxyType(outputs),
         output_places=MappingProxyType(output_places),
-        layout=MappingProxyType(read_layout(document, report)),
+        layout=MappingProxyType(arrangement.layout),
         name=read_text(document, "name", report),
         description=read_text(document, "description", report) or "",
         version=VERSION,
@@ -82,6 +85,9 @@ def build_workflow(root: Located, report: Report) -> Workflow | None:
         text=report.source.text,
         sweep=read_sweep(document, report, read_value),
         groups=read_groups(document.get("groups"), report),
+        notes=read_notes(document.get("notes"), report),
+        looks=MappingProxyType(arrangement.looks),
+        routes=MappingProxyType(arrangement.routes),
     )
 
 
@@ -241,19 +247,6 @@ def read_outputs(document: dict[str, Located], report: Report) -> tuple[dict[str
         hint = f"write ${entry.value}" if bare else "write $NODE or $NODE.OUTPUT"
         report.add("bad_reference", message, report.at(entry), hint=hint)
     return outputs, places
-
-
-def read_layout(document: dict[str, Located], report: Report) -> dict[str, tuple[float, float]]:
-    """Where nodes stand on the canvas."""
-    layout: dict[str, tuple[float, float]] = {}
-    for name, entry in entries(document, "layout", report):
-        pair = [item.value for item in entry.value] if isinstance(entry.value, list) else []
-        numbers = [item for item in pair if isinstance(item, int | float) and not isinstance(item, bool)]
-        if len(pair) == len(numbers) == 2:
-            layout[name] = (numbers[0], numbers[1])
-        elif entry.value is not UNREADABLE and UNREADABLE not in pair:
-            report.add("wrong_kind", "a node's layout is two numbers, such as [260, 0]", report.at(entry), node=name)
-    return layout
 
 
 def check_names(params: dict[str, Param], nodes: dict[str, NodeEntry], report: Report) -> None:

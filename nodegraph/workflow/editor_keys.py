@@ -1,4 +1,4 @@
-"""Keys of a file that come from editors: a node's `mode`, `pack` and `models`, and the `groups` of the canvas."""
+"""Keys of a file that come from editors: a node's `mode`, `pack` and `models`, and the titles of groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from nodegraph.workflow.tree import UNREADABLE, Located, Report, kind_of
 MODES: Final[tuple[Mode, ...]] = ("run", "muted", "bypassed")
 EDITOR_KEYS: Final = ("mode", "pack", "models")
 MODEL_KEYS: Final = ("name", "folder", "url")
-BOUNDS: Final = "a group is left, top, width and height, such as [0, 0, 400, 300]"
 
 
 def read_mode(keys: Mapping[str, Located], node: str, report: Report) -> Mode:
@@ -44,25 +43,6 @@ def read_wanted(keys: Mapping[str, Located], node: str, report: Report) -> tuple
             report.add("wrong_kind", message, report.at(item), node=node)
             continue
         found.append(Wanted(name, folder, url))
-    return tuple(found)
-
-
-def read_groups(entry: Located | None, report: Report) -> tuple[Group, ...]:
-    """The key `groups` of a workflow: frames on the canvas by title."""
-    if entry is None or entry.value is UNREADABLE or entry.value is None:
-        return ()
-    if not isinstance(entry.value, dict):
-        message = f"'groups' is a mapping of titles to frames, not {kind_of(entry.value)}"
-        report.add("wrong_kind", message, report.at(entry))
-        return ()
-    found: list[Group] = []
-    for title, frame in entry.value.items():
-        parts = [item.value for item in frame.value] if isinstance(frame.value, list) else []
-        numbers = [part for part in parts if isinstance(part, int | float) and not isinstance(part, bool)]
-        if len(parts) == len(numbers) == 4:
-            found.append(Group(title, (numbers[0], numbers[1], numbers[2], numbers[3])))
-        elif frame.value is not UNREADABLE and UNREADABLE not in parts:
-            report.add("wrong_kind", BOUNDS, report.at(frame))
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nodegraph.spec import NodeSpec
+from nodegraph.workflow.arrangement import arranged
 from nodegraph.workflow.document import NodeEntry, Ref, Series, Slot, Span, Sweep, Value, Workflow
 from nodegraph.workflow.sweeps import split_target
 from nodegraph.workflow.texts import REFERENCE, name_fault
@@ -68,16 +69,16 @@ def readable(workflow: Workflow, specs: Specs) -> Workflow:
     if any(name_fault(name) for name in order):  # an editor lists nodes as they were made
         deep = depths(workflow)
         order.sort(key=lambda name: deep[name])
-    return replace(
+    renamed_workflow = replace(
         workflow,
         nodes=MappingProxyType({names[name]: renamed(workflow.nodes[name]) for name in order}),
         outputs=MappingProxyType(
             {name: Ref(names.get(ref.name, ref.name), ref.output) for name, ref in workflow.outputs.items()}
         ),
-        layout=MappingProxyType({names.get(name, name): at for name, at in workflow.layout.items()}),
         sweep=None if workflow.sweep is None else swept_whole(workflow.sweep),
         text=None,
     )
+    return arranged(renamed_workflow, workflow, names.get)
 
 
 def readable_names(workflow: Workflow, specs: Specs) -> dict[str, str]:

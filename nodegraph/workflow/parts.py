@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nodegraph.errors import Place, Problem, did_you_mean, listing, shorten
+from nodegraph.workflow.arrangement import arranged
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Span, Sweep, Template, Value, Workflow
 from nodegraph.workflow.param_values import Fault, fit
 from nodegraph.workflow.read import load_file
@@ -48,15 +49,13 @@ def inline_parts(workflow: Workflow) -> tuple[Workflow, tuple[Problem, ...]]:
         for name, ref in workflow.outputs.items()
     }
     kept = {name: ref for name, ref in outputs.items() if isinstance(ref, Ref)}
-    layout = {name: place for name, place in workflow.layout.items() if name in nodes}
     flat = replace(
         workflow,
         nodes=MappingProxyType(nodes),
         outputs=MappingProxyType(kept),
-        layout=MappingProxyType(layout),
         text=None,  # it is no longer what the file says
     )
-    return flat, tuple(state.problems)
+    return arranged(flat, workflow, lambda name: name if name in nodes else None), tuple(state.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +108,18 @@ def _gates(state: _State, level: _Level, entry: NodeEntry) -> tuple[Value, ...]:
 
 def _open(state: _State, level: _Level, entry: NodeEntry) -> tuple[Workflow, tuple[Path, ...]] | None:
     """The workflow that a node uses, and the files that lead to it; None, with a problem told, if it cannot be."""
-    here = Path(level.workflow.file) if level.workflow.file else None
+    here = Path(level.workflow.path) if level.workflow.path else None
+    folder = Path(level.workflow.folder).resolve() if level.workflow.folder is not None else None
     files = level.files or ((here.resolve(),) if here else ())
-    path = ((here.parent if here else Path()) / entry.uses).resolve()
 
     def fail(code: str, message: str, hint: str) -> None:
         state.problems.append(Problem(code, message, entry.uses_place, node=entry.id, got=entry.uses, hint=hint))
 
+    path = _real((here.parent if here else Path()) / entry.uses, folder)
+    if path is None:
+        where, hint = ("the folder of workflows", "save it there first") if folder else ("any folder", "write its path")
+        fail("file_not_found", f"there is no {shorten(entry.uses)} in {where}", hint)
+        return None
     if path in files:
         chain = " -> ".join(file.name for file in (*files[files.index(path) :], path))
         fail("cycle", f"a workflow cannot use itself: {chain}", "remove one of these uses")
@@ -125,7 +129,7 @@ def _open(state: _State, level: _Level, entry: NodeEntry) -> tuple[Workflow, tup
         if state.parts == MAX_PARTS + 1:
             fail("too_large", f"the workflow uses more than {MAX_PARTS} sub-workflows", "use fewer")
         return None
-    loaded = load_file(path)
+    loaded = load_file(path, name=None if folder is None else path.relative_to(folder).as_posix())
     if loaded.workflow is None or any(problem.severity == "error" for problem in loaded.problems):
         state.problems += [
             replace(problem, place=entry.uses_place) if problem.code == "file_not_found" else problem
@@ -140,7 +144,16 @@ def _open(state: _State, level: _Level, entry: NodeEntry) -> tuple[Workflow, tup
     if not loaded.workflow.outputs and not loaded.workflow.nodes:
         fail("missing_key", f"{entry.uses} has no nodes", "use another file")
         return None
-    return loaded.workflow, (*files, path)
+    return replace(loaded.workflow, folder=level.workflow.folder), (*files, path)
+
+
+def _real(path: Path, folder: Path | None) -> Path | None:
+    """Where a file really lies; None if that is not in the folder, whether something is there or not."""
+    try:
+        real = path.resolve()
+        return real if folder is None or (real.is_relative_to(folder) and real.is_file()) else None
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have, or links in a circle
+        return None
 
 
 def _bound(state: _State, entry: NodeEntry, part: Workflow) -> dict[str, Value]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from nodegraph.errors import Place, Problem, ProblemError
+from nodegraph.workflow.arrangement import arranged
 from nodegraph.workflow.document import Loaded, NodeEntry, Workflow
 from nodegraph.workflow.limits import DEFAULT_LIMITS, Limits
 from nodegraph.workflow.png import read_text_chunks
@@ -33,11 +34,21 @@ def workflow_in_picture(
     Of ComfyUI's two the prompt is what ran, so it gives the graph; positions, titles, groups and notes are the
     editor's.
     """
-    file = os.fspath(path)
     try:
         texts = read_text_chunks(path, limits) if is_png(path) else read_exif_texts(path, limits)
     except ProblemError as error:
         return Loaded(None, error.problems)
+    return workflow_in_texts(texts, os.fspath(path), limits=limits, specs=specs)
+
+
+def workflow_in_texts(
+    texts: Mapping[str, str],
+    file: str,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    specs: Callable[[], Specs] | None = None,
+) -> Loaded:
+    """The same from the texts of a picture by their keys; `file` is what it is called."""
 
     def load(key: str) -> Loaded:
         # Places are in the text inside the picture, so its name says so.
@@ -71,14 +82,8 @@ def is_png(path: str | os.PathLike[str]) -> bool:
 def joined(prompt: Workflow, editor: Workflow) -> Workflow:
     """What ran, with what the editor knows of its nodes."""
     nodes = {name: titled(entry, editor.nodes.get(name)) for name, entry in prompt.nodes.items()}
-    layout = {name: at for name, at in editor.layout.items() if name in nodes}
-    return replace(
-        prompt,
-        nodes=MappingProxyType(nodes),
-        layout=MappingProxyType(layout),
-        groups=editor.groups,
-        notes=editor.notes,
-    )
+    known = replace(prompt, nodes=MappingProxyType(nodes), groups=editor.groups, notes=editor.notes)
+    return arranged(known, editor, lambda name: name if name in nodes else None)
 
 
 def titled(entry: NodeEntry, shown: NodeEntry | None) -> NodeEntry:

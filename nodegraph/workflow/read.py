@@ -38,19 +38,24 @@ def installed_specs() -> Specs:
 
 
 def load_file(
-    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, specs: Callable[[], Specs] | None = None
+    path: str | os.PathLike[str],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    specs: Callable[[], Specs] | None = None,
+    name: str | None = None,
 ) -> Loaded:
     """Read a workflow file: YAML, JSON (also ComfyUI's two formats), or a PNG or WebP picture that holds one.
 
     What the file is, is decided by its content; its suffix only decides between YAML and JSON where both
-    would do. `specs` gives the node types that are known; only ComfyUI's editor files need them.
+    would do. `specs` gives the node types that are known; only ComfyUI's editor files need them. `name` is what the
+    file is called in problems; without it that is its path. A named one is a text, never a picture.
     """
-    file = os.fspath(path)
+    file = name or os.fspath(path)
     try:
         data = read_bytes(path, limits)
     except ProblemError as error:
         return Loaded(None, error.problems)
-    if holds_metadata(data):
+    if name is None and holds_metadata(data):
         from nodegraph.workflow.pictures import workflow_in_picture
 
         return workflow_in_picture(path, limits=limits, specs=specs)

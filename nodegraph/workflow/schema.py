@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from nodegraph.node import InputSpec, NodeSpec
 from nodegraph.registry import Registry
+from nodegraph.workflow.arrangement_schema import arrangement_schemas
 from nodegraph.workflow.document import CachePolicy
 from nodegraph.workflow.document_builder import VERSION
 from nodegraph.workflow.editor_keys import MODEL_KEYS, MODES
@@ -63,26 +64,7 @@ def json_schema(registry: Registry) -> Schema:
                 "additionalProperties": REFERENCE_SCHEMA,
                 **named,
             },
-            "groups": {
-                "description": "Frames on the canvas by title: [left, top, width, height]. They never change a result.",
-                "type": ["object", "null"],
-                "additionalProperties": {
-                    "type": "array",
-                    "items": {"type": "number"},
-                    "minItems": 4,
-                    "maxItems": 4,
-                },
-            },
-            "layout": {
-                "description": "Where nodes stand on the canvas: [x, y]. It never changes a result.",
-                "type": ["object", "null"],
-                "additionalProperties": {
-                    "type": "array",
-                    "items": {"type": "number"},
-                    "minItems": 2,
-                    "maxItems": 2,
-                },
-            },
+            **arrangement_schemas(),
         },
         "$defs": {
             "name": {

@@ -14,12 +14,13 @@ from types import MappingProxyType
 from nodegraph.errors import Place
 from nodegraph.spec import NodeSpec
 from nodegraph.workflow.api_format import literal
-from nodegraph.workflow.document import Group, NodeEntry, Note, Param, Slot, Value, Wanted, Workflow
+from nodegraph.workflow.document import Group, Look, NodeEntry, Note, Param, Point, Slot, Value, Wanted, Workflow
 from nodegraph.workflow.tree import UNREADABLE, Located, Report
 from nodegraph.workflow.ui_links import EDITOR_ONLY, NOTES, Links, Primitive
+from nodegraph.workflow.ui_looks import mapping, points_into, text
 from nodegraph.workflow.ui_primitives import Fed, params_of
-from nodegraph.workflow.ui_reader import UiNode, mapping, read_ui, text
-from nodegraph.workflow.ui_subgraphs import Scope, expand, scope_names
+from nodegraph.workflow.ui_reader import UiNode, read_ui
+from nodegraph.workflow.ui_subgraphs import Scope, expand, input_link, scope_names
 from nodegraph.workflow.ui_widgets import widget_values
 
 Specs = Mapping[str, NodeSpec]
@@ -31,7 +32,9 @@ class _Reading:
     links: Links
     report: Report
     nodes: dict[str, NodeEntry] = field(default_factory=dict[str, NodeEntry])
-    layout: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    layout: dict[str, Point] = field(default_factory=dict[str, Point])
+    looks: dict[str, Look] = field(default_factory=dict[str, Look])
+    routes: dict[tuple[str, str], tuple[Point, ...]] = field(default_factory=dict[tuple[str, str], tuple[Point, ...]])
     primitives: dict[tuple[str, str], tuple[Primitive, list[Fed]]] = field(
         default_factory=dict[tuple[str, str], tuple[Primitive, list[Fed]]]
     )
@@ -55,6 +58,8 @@ def build_ui_workflow(root: Located, report: Report, specs: Callable[[], Specs])
         text=report.source.text,
         groups=tuple(reading.groups),
         notes=tuple(reading.notes),
+        looks=MappingProxyType(reading.looks),
+        routes=MappingProxyType(reading.routes),
     )
 
 
@@ -70,6 +75,8 @@ def read_scope(reading: _Reading, scope: Scope) -> None:
         reading.nodes[entry.id] = entry
         if at is not None:
             reading.layout[entry.id] = at
+        if node.look != Look():
+            reading.looks[entry.id] = node.look
     left, top = scope.offset
     for group in scope.graph.groups:
         x, y, width, height = group.bounds
@@ -82,7 +89,8 @@ def read_note(node: UiNode, at: tuple[float, float] | None) -> Note:
     first = values[0].value if isinstance(values, list) and values else None
     written = first if isinstance(first, str) else text(node.properties, "text") or ""
     title = node.title or ""
-    return Note(written, "" if title in ("Note", "Markdown Note", node.type) else title, at or (0, 0), node.size)
+    shown = "" if title in ("Note", "Markdown Note", node.type) else title
+    return Note(written, shown, at or (0, 0), node.size, node.look.colour)
 
 
 def read_entry(reading: _Reading, scope: Scope, node: UiNode) -> NodeEntry:
@@ -115,6 +123,9 @@ def read_entry(reading: _Reading, scope: Scope, node: UiNode) -> NodeEntry:
             given.pop(name, None)
         elif isinstance(source, Slot):
             given[name] = source
+            link = input_link(scope.graph, node, number)
+            if link is not None and (points := points_into(scope, link)):
+                reading.routes[id_, name] = points
         else:
             places[name] = reading.report.at(source)
             plain = literal(source)

@@ -8,10 +8,10 @@ from typing import Final
 
 from nodegraph.workflow.document import Slot
 from nodegraph.workflow.tree import Located, Report
+from nodegraph.workflow.ui_looks import REROUTE
 from nodegraph.workflow.ui_reader import UiLink, UiNode
 from nodegraph.workflow.ui_subgraphs import Scope, input_link, outside_input
 
-REROUTE: Final = "Reroute"
 PRIMITIVE: Final = "PrimitiveNode"
 NOTES: Final = frozenset(("Note", "MarkdownNote"))
 #: Types that exist in the editor only.

@@ -24,6 +24,9 @@ def sizes_and_places(workflow: Workflow, written: Mapping[str, Json], all_nodes:
         texts = sum(isinstance(value, str) and (len(value) > 40 or "\n" in value) for value in values)
         rows = max(len(node["inputs"]), len(node["outputs"])) + len(values)
         node["size"] = [WIDTH + 85 * bool(texts), HEAD + ROW * rows + TEXT * texts]
+    for name, look in workflow.looks.items():
+        if look.size is not None and name in written:
+            written[name]["size"] = list(look.size)
     columns = depths(workflow)
     lowest = max((y for _, y in workflow.layout.values()), default=-GAP)
     top = lowest + 400 if workflow.layout else 0

@@ -6,15 +6,16 @@ Source of the format: the JSON schemas of versions 0.4 and 1.0 that ComfyUI's do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from nodegraph.errors import Place, shorten
-from nodegraph.workflow.document import Group
+from nodegraph.workflow.document import Group, Look, Point
 from nodegraph.workflow.texts import api_id_fault
 from nodegraph.workflow.tree import UNREADABLE, Located, Report, kind_of
 from nodegraph.workflow.ui_link_reader import UiLink, name_of, read_links
+from nodegraph.workflow.ui_looks import GROUP_COLOUR, colour_in, mapping, numbers_of, pair, read_bends, read_look, text
 
 VERSIONS: Final = (0.4, 1)
 #: Ids of the nodes in a subgraph that stand for its inputs and outputs.
@@ -52,6 +53,7 @@ class UiNode:
     size: tuple[float, float]
     place: Place
     type_place: Place
+    look: Look
 
     @property
     def label(self) -> str:
@@ -61,12 +63,13 @@ class UiNode:
 
 @dataclass(slots=True)
 class UiGraph:
-    """A whole canvas. `by_target` has links by node and number of the input."""
+    """A whole canvas. `by_target` has links by node and number of the input, `bends` the points that a link passes."""
 
     nodes: dict[str, UiNode] = field(default_factory=dict[str, UiNode])
     links: dict[str, UiLink] = field(default_factory=dict[str, UiLink])
     by_target: dict[tuple[str, int], UiLink] = field(default_factory=dict[tuple[str, int], UiLink])
     groups: list[Group] = field(default_factory=list[Group])
+    bends: dict[str, tuple[Point, ...]] = field(default_factory=dict[str, tuple[Point, ...]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,7 @@ def read_graph(
         graph.nodes[node.id] = node
     read_links(keys.get("links"), graph, report, inside)
     graph.groups.extend(read_groups(keys.get("groups")))
+    graph.bends = read_bends(keys)
     return graph
 
 
@@ -200,6 +204,7 @@ def read_node(entry: Located, report: Report, where: str) -> UiNode | None:
         size=pair(keys.get("size")) or (0, 0),
         place=place,
         type_place=report.at(given) if given is not None else place,
+        look=read_look(keys),
     )
     for key in ("inputs", "outputs"):
         part = keys.get(key)
@@ -235,12 +240,8 @@ def read_groups(entry: Located | None) -> Iterable[Group]:
         numbers = numbers_of(keys.get("bounding"))
         if len(numbers) == 4:
             bounds = (numbers[0], numbers[1], numbers[2], numbers[3])
-            yield Group(text(keys, "title") or "", bounds, text(keys, "color") or "")
-
-
-def mapping(entry: Located | None) -> Mapping[str, Located]:
-    """The members of a mapping; none if it is not one."""
-    return entry.value if entry is not None and isinstance(entry.value, dict) else {}
+            colour = colour_in(keys, "color")
+            yield Group(text(keys, "title") or "", bounds, "" if colour == GROUP_COLOUR else colour)
 
 
 def items(entry: Located | None, key: str, report: Report) -> list[Located]:
@@ -252,24 +253,3 @@ def items(entry: Located | None, key: str, report: Report) -> list[Located]:
         return found.value
     report.add("wrong_kind", f"'{key}' is a list, not {kind_of(found.value)}", report.at(found))
     return []
-
-
-def text(keys: Mapping[str, Located], key: str) -> str | None:
-    """The text below a key, None if there is none."""
-    entry = keys.get(key)
-    return entry.value if entry is not None and isinstance(entry.value, str) else None
-
-
-def numbers_of(entry: Located | None) -> Sequence[float]:
-    """The numbers of a list, or of a mapping with the keys 0, 1 …; none if one of them is something else."""
-    value = entry.value if entry is not None else None
-    listed = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    numbers = [item.value for item in listed]
-    fine = [number for number in numbers if isinstance(number, int | float) and not isinstance(number, bool)]
-    return fine if len(fine) == len(numbers) else []
-
-
-def pair(entry: Located | None) -> tuple[float, float] | None:
-    """A position or a size."""
-    numbers = numbers_of(entry)
-    return (numbers[0], numbers[1]) if len(numbers) >= 2 else None

@@ -11,6 +11,7 @@ from nodegraph.spec import Choices, InputSpec, NodeSpec
 from nodegraph.workflow.api_writer import UNKNOWN, Filling
 from nodegraph.workflow.document import Mode, NodeEntry, Ref, Scalar, Value, Workflow
 from nodegraph.workflow.naming import plain_name, snake
+from nodegraph.workflow.ui_looks import GROUP_COLOUR, bends_data, write_look
 from nodegraph.workflow.ui_placing import sizes_and_places
 from nodegraph.workflow.ui_widgets import is_upload
 
@@ -58,6 +59,9 @@ def ui_data(workflow: Workflow, specs: Specs, params: Mapping[str, Scalar]) -> t
     written = {name: write_node(canvas, entry) for name, entry in workflow.nodes.items()}
     canvas.nodes = [*written.values(), *canvas.nodes]
     sizes_and_places(workflow, written, canvas.nodes)
+    for name, look in workflow.looks.items():
+        if name in written:
+            write_look(written[name], look)
     write_notes(canvas, workflow, written)
     for order, node in enumerate(canvas.nodes):
         node["order"] = order
@@ -69,11 +73,16 @@ def ui_data(workflow: Workflow, specs: Specs, params: Mapping[str, Scalar]) -> t
         "nodes": canvas.nodes,
         "links": canvas.links,
         "groups": [
-            {"title": group.title, "bounding": list(group.bounds), "color": group.colour or "#3f789e", "font_size": 24}
+            {
+                "title": group.title,
+                "bounding": list(group.bounds),
+                "color": group.colour or GROUP_COLOUR,
+                "font_size": 24,
+            }
             for group in workflow.groups
         ],
         "config": {},
-        "extra": {},
+        "extra": bends_data(workflow, ids, canvas.nodes, canvas.links),
         "version": 0.4,
     }
     return data, tuple(canvas.filling.problems)
@@ -321,7 +330,8 @@ def write_notes(canvas: _Canvas, workflow: Workflow, written: Mapping[str, Json]
     for note in workflow.notes:
         node = editor_node(canvas.new_id(), "Note", note.title or None, [note.text], {})
         size = list(note.size) if all(note.size) else [300, 120]
-        canvas.nodes.append(node | {"pos": list(note.at), "size": size})
+        colour = {"color": note.colour, "bgcolor": note.colour} if note.colour else {}
+        canvas.nodes.append(node | {"pos": list(note.at), "size": size} | colour)
     for name, entry in workflow.nodes.items():
         if entry.note:
             left, top = written[name]["pos"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final, cast
 
 from nodegraph.errors import Problem, ProblemError
+from nodegraph.workflow.arrangement import group_data, layout_data, note_data
 from nodegraph.workflow.document import (
     NodeEntry,
-    Note,
     Param,
     Ref,
     Scalar,
@@ -39,7 +39,6 @@ BRACKETS: Final = re.compile(r"[][{},?]")
 MISREAD: Final = re.compile(
     r"y|n|yes|no|on|off|true|false|null|[-+]?\.(?:inf|nan)|[-+.0-9][-+.:_0-9 a-fotxz]*", re.IGNORECASE
 )
-NEVER_COMMENTED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]")
 NEVER_RAW: Final = re.compile(r"[\x7f-\x9f\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]")
 
 
@@ -49,17 +48,7 @@ def dump_yaml(workflow: Workflow) -> str:
     Node ids that YAML workflows cannot have (those of API-format files, such as `3`) are replaced by ones
     they can. Raises ProblemError for numbers that are not finite.
     """
-    lines = list(yaml_lines(to_data(workflow), 0))
-    return "\n".join([lines[0], *comment_lines(workflow.notes), *lines[1:]]) + "\n"
-
-
-def comment_lines(notes: Iterable[Note]) -> Iterator[str]:
-    """Notes on the canvas as comments."""
-    for note in notes:
-        text = f"{note.title}\n{note.text}" if note.title else note.text
-        for line in text.strip().splitlines():
-            yield f"# {NEVER_COMMENTED.sub(' ', line)}".rstrip()
-        yield "#"
+    return "\n".join(yaml_lines(to_data(workflow), 0)) + "\n"
 
 
 def dump_json(workflow: Workflow) -> str:
@@ -86,9 +75,11 @@ def to_data(workflow: Workflow) -> dict[str, Data]:
         data["outputs"] = {name: value_data(ref, ids) for name, ref in workflow.outputs.items()}
     if workflow.groups:
         titled = zip(group_titles(workflow.groups), workflow.groups, strict=True)
-        data["groups"] = {title: [finite(number) for number in group.bounds] for title, group in titled}
-    if workflow.layout:
-        data["layout"] = {ids.get(name, name): [finite(x), finite(y)] for name, (x, y) in workflow.layout.items()}
+        data["groups"] = {title: all_finite(cast("Data", group_data(group))) for title, group in titled}
+    if workflow.notes:
+        data["notes"] = [all_finite(cast("Data", note_data(note))) for note in workflow.notes]
+    if workflow.layout or workflow.looks or workflow.routes:
+        data["layout"] = all_finite(cast("Data", layout_data(workflow, ids)))
     return data
 
 
@@ -188,6 +179,13 @@ def finite(value: Scalar) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         raise ProblemError(Problem("bad_number", f"the number {value} cannot be written to a workflow"))
     return value
+
+
+def all_finite(value: Data) -> Data:
+    """The data itself, once all its numbers can be written."""
+    if isinstance(value, dict):
+        return {key: all_finite(item) for key, item in value.items()}
+    return [all_finite(item) for item in value] if isinstance(value, list) else finite(value)
 
 
 def yaml_lines(mapping: dict[str, Data], indent: int) -> Iterator[str]:

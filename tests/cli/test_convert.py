@@ -63,8 +63,8 @@ def test_an_editor_file_becomes_readable_yaml(cli: Cli, ui: Callable[[Canvas], P
     assert (done.code, done.err) == (0, "")
     assert done.lines == ["out.yaml: 7 nodes written"]
     text = (tmp_path / "out.yaml").read_text()
-    assert "# Read me\n# what this is for\n# and more\n" in text
-    assert 'groups:\n  "Prompts: both": [0, 0, 300, 200]\nlayout:' in text
+    assert "notes:\n  - text: |-\n      what this is for\n      and more\n    title: Read me\n" in text
+    assert 'groups:\n  "Prompts: both": [0, 0, 300, 200]\nnotes:' in text
     for line in (
         "  the_picture:\n    uses: VAEDecode\n    title: The Picture!\n",
         "    with: {samples: $ksampler, vae: $checkpoint_loader_simple.vae}\n",

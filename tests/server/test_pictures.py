@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import PIL.Image
@@ -244,3 +247,49 @@ def test_forms_that_are_none(server: Server):
         (json.dumps({}), {"Content-Type": "application/json"}),
     ):
         assert server.ask("POST", "/api/v1/uploads", body, headers).status in (400, 403, 415)
+
+
+DRAWN = """\
+nodegraph: 1
+nodes:
+  image: {uses: EmptyImage, with: {width: 40, height: 24}}
+  save: {uses: SaveImage, with: {images: $image, filename_prefix: sub/drawn}}
+  show: {uses: PreviewImage, with: {images: $image}}
+"""
+
+
+def events_of(server: Server, job: str, kinds: tuple[str, ...]) -> Iterator[Any]:
+    """The events of these kinds of a job that has ended."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", f"/api/v1/events?after=0&job={job}")
+    for line in connection.getresponse():
+        event = json.loads(line[6:]) if line.startswith(b"data: ") else {"kind": ""}
+        if event["kind"] in kinds:
+            yield event
+        if event["kind"] == "job_finished":
+            break
+    connection.close()
+
+
+def test_pictures_of_a_job_come_with_their_addresses(server: Server):
+    job = server.wait(server.submit(DRAWN)["id"])
+    told = [job["result"]["outputs"][node]["files"] for node in ("save", "show")]
+    found = {event["data"]["node"]: event["data"] for event in events_of(server, job["id"], ("finished", "cached"))}
+    assert [found[node]["files"] for node in ("save", "show")] == told
+    assert found["image"].keys() >= {"node", "type", "seconds"}
+    for (file,), kind in zip(told, ("output", "temp"), strict=True):
+        assert (file["type"], file["width"], file["height"]) == (kind, 40, 24)
+        assert "path" not in file
+        assert server.get(file["file"]).headers["Content-Type"] == "image/png"
+        assert server.get(file["thumbnail"]).headers["Content-Type"] == "image/webp"
+        assert server.get(file["file"].removesuffix("/file")).json["width"] == 40
+    again = server.wait(server.submit(DRAWN)["id"])["result"]
+    assert again["nodes"]["save"]["state"] == "cached"
+    assert again["outputs"]["save"]["files"][0]["file"] == told[0][0]["file"]
+
+
+def test_a_preview_is_found_below_its_folder_only(server: Server):
+    (server.folder / "output/temp").mkdir(parents=True, exist_ok=True)
+    (server.folder / "output/outside.png").write_bytes(picture())
+    for name in ("../outside.png", "none.png", "/etc/passwd"):
+        assert server.get(f"/api/v1/previews/{id_of(name)}/file").status == 404

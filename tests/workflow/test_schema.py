@@ -87,7 +87,16 @@ nodes:
     with: {model: $model.0, sampler: $sampler, fast: $a.b, cfg: 0.5, seed: $seed, limit: null}
   filled: {uses: Sample (a/b c), with: {model: $plain, sampler: "${a}er"}}
 outputs: {image: $full.model}
-layout: {model: [0, 0.5]}
+groups:
+  Loading: [0, 0, 400, 300]
+  Sampling: {at: [0, 0], size: [400, 300], colour: "#aabbcc"}
+notes:
+  - {text: remember, at: [0, 0], size: [200, 100], colour: yellow}
+layout:
+  model: [0, 0.5]
+  nothing: [0, 0.5, 200, 100]
+  full: {at: [0, 9], size: [1, 2], collapsed: true, pinned: true, colour: red}
+  linked.model: [[0, 1], [2, 3.5]]
 """
 
 
@@ -109,6 +118,12 @@ def test_a_good_workflow() -> None:
     [
         ("nodegraph: 1", "nodegraph: 2"),
         ("nodegraph: 1", "name2: 1"),
+        ("[0, 0.5, 200, 100]", "[0, 0.5, 200]"),
+        ("{at: [0, 9]", "{att: [0, 9]"),
+        ("colour: red", "colour: 'url(x)'"),
+        ("[[0, 1], [2, 3.5]]", "[[0, 1], [2]]"),
+        ("text: remember", "texts: remember"),
+        ("size: [400, 300]", "size: [400]"),
         ("params:", "parms:"),
         ("uses: Nothing}", "uses: Nothin}"),
         ("../parts/upscale.yaml", "parts/upscale.yaml"),

@@ -12,7 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nodegraph.errors import Place, ProblemError
-from nodegraph.workflow.document import NodeEntry, Param, Ref, Slot, Span, Sweep, Template, Workflow
+from nodegraph.workflow.document import (
+    Group,
+    Look,
+    NodeEntry,
+    Note,
+    Param,
+    Ref,
+    Slot,
+    Span,
+    Sweep,
+    Template,
+    Workflow,
+)
 from nodegraph.workflow.read import load_text
 from nodegraph.workflow.write import dump_json, dump_yaml
 from tests.workflow.support import codes, workflow_of
@@ -124,6 +136,18 @@ sweeps = st.none() | st.builds(
 )
 
 
+points = st.tuples(integers | floats, floats)
+colours = st.sampled_from(["", "red", "#fff", "#12aBcD"])
+looks = st.builds(Look, st.none() | points, st.booleans(), st.booleans(), colours).filter(lambda look: look != Look())
+routes = st.lists(points, min_size=1, max_size=3).map(tuple)
+groups = st.lists(
+    st.builds(Group, names, st.tuples(floats, floats, floats, floats), colours),
+    max_size=2,
+    unique_by=lambda group: group.title,
+)
+notes = st.builds(Note, texts, texts, points, points, colours)
+
+
 @st.composite
 def workflows(draw: st.DrawFn) -> Workflow:
     ids = draw(st.lists(names, max_size=5, unique=True))
@@ -144,7 +168,11 @@ def workflows(draw: st.DrawFn) -> Workflow:
         nodes=MappingProxyType(nodes),
         params=MappingProxyType({param.name: param for param in declared}),
         outputs=MappingProxyType(draw(st.dictionaries(names, references, max_size=2))),
-        layout=MappingProxyType(draw(st.dictionaries(names, st.tuples(integers | floats, floats), max_size=3))),
+        layout=MappingProxyType(draw(st.dictionaries(names, points, max_size=3))),
+        looks=MappingProxyType(draw(st.dictionaries(names, looks, max_size=3))),
+        routes=MappingProxyType(draw(st.dictionaries(st.tuples(names, names), routes, max_size=2))),
+        groups=tuple(draw(groups)),
+        notes=tuple(draw(st.lists(notes, max_size=2))),
         name=draw(st.none() | texts),
         description=draw(texts),
         sweep=draw(sweeps),

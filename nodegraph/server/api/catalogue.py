@@ -30,7 +30,7 @@ WRITTEN: Final[web.AppKey[Written]] = web.AppKey("written", Written)
 
 
 async def list_nodes(request: web.Request) -> web.Response:
-    """All node types, and the packs that could not be loaded."""
+    """All node types, how their sockets look, and the packs that could not be loaded."""
     found = await service_of(request).catalogue()
     digest = str(found.get("digest"))
     etag = f'"{digest}"'
@@ -38,7 +38,7 @@ async def list_nodes(request: web.Request) -> web.Response:
         return web.Response(status=304, headers={hdrs.ETAG: etag})
     written = request.app[WRITTEN]
     if written.digest != digest:
-        data = {"nodes": found.get("nodes", {}), "broken": found.get("broken", [])}
+        data = {"nodes": found.get("nodes", {}), "sockets": found.get("sockets", {}), "broken": found.get("broken", [])}
         written.body = await asyncio.to_thread(lambda: json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
         written.digest = digest
     return web.Response(body=written.body, content_type="application/json", headers={hdrs.ETAG: etag})

@@ -124,13 +124,3 @@ def flag(request: web.Request, name: str) -> bool:
     if text not in ("true", "false", "1", "0"):
         raise bad_request(f"{name}: {text[:40]!r} is neither true nor false", input=name)
     return text in ("true", "1")
-
-
-def without_paths(data: object) -> object:
-    """What a node gave, without where its files lie on the server's disk."""
-    if not isinstance(data, Mapping):
-        return data
-    found = dict(cast("Mapping[str, Any]", data))
-    if "files" in found:
-        found["files"] = [{key: value for key, value in file.items() if key != "path"} for file in found["files"]]
-    return found

@@ -12,7 +12,8 @@ from typing import Final
 from aiohttp import WSMsgType, hdrs, web
 
 from nodegraph.jobs.model import JobEvent, PreviewEvent, Subscription
-from nodegraph.server.api.common import flag, service_of, settings_of, without_paths
+from nodegraph.server.api.addresses import with_addresses
+from nodegraph.server.api.common import flag, service_of, settings_of
 from nodegraph.server.connections import SOCKETS
 from nodegraph.server.errors import bad_request
 
@@ -32,7 +33,7 @@ def event_json(event: JobEvent | PreviewEvent) -> dict[str, object]:
             "job": event.job,
             "kind": event.kind,
             "at": event.at,
-            "data": without_paths(event.data),
+            "data": with_addresses(event.data),
         }
     data: dict[str, object] = {
         "node": event.node,

@@ -9,11 +9,12 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from nodegraph.errors import CATALOGUE, Place, Problem
-from nodegraph.jobs.model import FINAL, Job, Json, Request, Result, State
-from nodegraph.server.api.common import answer, flag, page, read_body, service_of, without_paths
+from nodegraph.errors import CATALOGUE, Place, Problem, ProblemError
+from nodegraph.jobs.model import FINAL, CheckReport, Job, Json, Request, Result, State
+from nodegraph.server.api.addresses import with_addresses
+from nodegraph.server.api.common import answer, flag, page, read_body, service_of, settings_of
 from nodegraph.server.api.submitting import from_envelope, read_request
-from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found
+from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found, refused
 
 BASE = "/api/v1/jobs"
 
@@ -63,7 +64,7 @@ def details(job: Job) -> dict[str, object]:
 def result_json(result: Result) -> dict[str, object]:
     """How a job ended. Where its files lie on the server's disk is left out."""
     return {
-        "outputs": {node: without_paths(output) for node, output in result.outputs.items()},
+        "outputs": {node: with_addresses(output) for node, output in result.outputs.items()},
         "problems": list(result.problems),
         "executed": list(result.executed),
         "cached": list(result.cached),
@@ -140,26 +141,52 @@ async def plan(request: web.Request) -> web.Response:
     service = service_of(request)
     report = await service.check(asked)
     nodes: Sequence[Json] = await service.explain(asked) if report.runnable else ()
-    data = {
+    return answer({**report_json(report), "nodes": list(nodes)})
+
+
+async def tell(request: web.Request) -> web.Response:
+    """What is wrong with a workflow: quick enough to be asked while one types."""
+    return answer(report_json(await service_of(request).check(await read_request(request))))
+
+
+def report_json(report: CheckReport) -> dict[str, object]:
+    """What a check has found."""
+    return {
         "runnable": report.runnable,
         "outputs": list(report.outputs),
         "types": dict(report.nodes),
         "problems": list(report.problems),
-        "nodes": list(nodes),
     }
-    return answer(data)
 
 
 async def submit_batch(request: web.Request) -> web.Response:
     """Queue one workflow several times, with other parameters each time."""
     body = await read_body(request, "BatchRequest")
-    first = replace(from_envelope(body), batch=secrets.token_hex(8))
+    first = replace(from_envelope(body, settings_of(request)), batch=secrets.token_hex(8))
     asked = [replace(first, params={**first.params, **params}) for params in body["variations"]]
     for each in asked:
         await check(request, each)
     service = service_of(request)
     jobs = [service.submit(each) for each in asked]
     return answer({"batch": first.batch, "jobs": [summary(job) for job in jobs]}, status=201)
+
+
+async def submit_sweep(request: web.Request) -> web.Response:
+    """Queue a workflow once for all combinations of values, with a sheet of its pictures."""
+    body = await read_body(request, "SweepRequest")
+    asked = from_envelope(body, settings_of(request))
+    service = service_of(request)
+    try:
+        zipped, grid = body.get("zip", False), body.get("grid", True)
+        swept: Any = await service.sweep(asked, body["over"], zipped=zipped, grid=grid)
+    except ProblemError as error:
+        raise refused(error) from None
+    only = (*asked.only, *swept["sheets"]) if asked.only else ()
+    asked = replace(asked, text=swept["text"], params=swept["params"], only=only)
+    await check(request, asked)
+    job = service.submit(asked)
+    headers = {"Location": f"{BASE}/{job.id}"}
+    return answer(summary(job) | {"sheets": list(swept["sheets"])}, status=201, headers=headers)
 
 
 async def get_job(request: web.Request) -> web.Response:
@@ -260,7 +287,9 @@ def add_routes(app: web.Application) -> None:
     router.add_post(BASE, submit)
     router.add_delete(BASE, clear_jobs)
     router.add_post("/api/v1/plan", plan)
+    router.add_post("/api/v1/check", tell)
     router.add_post("/api/v1/batches", submit_batch)
+    router.add_post("/api/v1/sweep", submit_sweep)
     router.add_get(f"{BASE}/{{id}}", get_job)
     router.add_delete(f"{BASE}/{{id}}", delete_job)
     router.add_post(f"{BASE}/{{id}}/cancel", cancel_job)

@@ -1,10 +1,8 @@
-"""/api/v1/outputs and /api/v1/uploads: the pictures that were made, and those that are brought along."""
+"""/api/v1/outputs, /api/v1/uploads and /api/v1/previews: pictures that were made, brought along, or only shown."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
 import os
 import re
@@ -17,17 +15,16 @@ from typing import Any, BinaryIO, Final
 from aiohttp import web
 
 from nodegraph.errors import Problem, ProblemError
+from nodegraph.server.api.addresses import BASES, OUTPUTS, PREVIEWS, UPLOADS, id_of, name_of
 from nodegraph.server.api.common import answer, page, settings_of
 from nodegraph.server.api.submitting import MULTIPART, form_parts
 from nodegraph.server.api.workflow_files import cannot_write, short, walk
 from nodegraph.server.bodies import media_type, wrong_kind
-from nodegraph.server.errors import bad_request, not_found
+from nodegraph.server.errors import bad_request
 from nodegraph.server.files import RootName, open_file, root_of, send_file
 from nodegraph.server.pictures import READABLE, Version, check_size, parse_preview, parse_side, send_version, unreadable
 from nodegraph.server.settings import ServerSettings
 
-OUTPUTS: Final = "/api/v1/outputs"
-UPLOADS: Final = "/api/v1/uploads"
 PICTURES: Final = (".png", ".webp", ".jpg", ".jpeg")
 SUFFIXES: Final = {"PNG": ".png", "WEBP": ".webp", "JPEG": ".jpg"}
 MAX_METADATA: Final = 2_000_000
@@ -40,21 +37,6 @@ class Found:
     name: str
     size: int
     modified: float
-
-
-def id_of(name: str) -> str:
-    """What a file is called in addresses."""
-    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
-
-
-def name_of(id: str) -> str:
-    """The name behind an id. Raises ProblemError."""
-    try:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,1400}", id):
-            raise not_found("file")
-        return base64.b64decode(id + "=" * (-len(id) % 4), altchars=b"-_", validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        raise not_found("file") from None
 
 
 def found_in(root: Path, temp: Path, limit: int) -> list[Found]:
@@ -140,14 +122,18 @@ async def list_uploads(request: web.Request) -> web.Response:
 
 def place_of(request: web.Request) -> tuple[Path, str]:
     """The folder and the name that an address means. Raises ProblemError."""
-    root: RootName = "output" if request.path.startswith(OUTPUTS) else "input"
-    return root_of(settings_of(request), root), name_of(request.match_info["id"])
+    return root_of(settings_of(request), root_name(request)), name_of(request.match_info["id"])
+
+
+def root_name(request: web.Request) -> RootName:
+    """Which folder an address is about."""
+    return next(root for root, base in BASES.items() if request.path.startswith(base))
 
 
 async def get_facts(request: web.Request) -> web.Response:
     """What is known of a picture."""
     root, name = place_of(request)
-    base = OUTPUTS if request.path.startswith(OUTPUTS) else UPLOADS
+    base = BASES[root_name(request)]
     return answer(await asyncio.to_thread(facts, root, name, base, settings_of(request)))
 
 
@@ -241,7 +227,7 @@ def add_routes(app: web.Application) -> None:
     router.add_get(OUTPUTS, list_outputs)
     router.add_get(UPLOADS, list_uploads)
     router.add_post(UPLOADS, upload)
-    for base in (OUTPUTS, UPLOADS):
+    for base in (OUTPUTS, UPLOADS, PREVIEWS):
         router.add_get(f"{base}/{{id}}", get_facts)
         router.add_get(f"{base}/{{id}}/file", get_file)
         router.add_get(f"{base}/{{id}}/thumbnail", get_thumbnail)

@@ -15,9 +15,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from nodegraph.errors import Place, Problem, ProblemError
 from nodegraph.jobs.model import Request
+from nodegraph.resources import example
 from nodegraph.server.api.common import check_body, settings_of
+from nodegraph.server.api.workflow_files import check_name, is_saved
 from nodegraph.server.bodies import LARGE, is_json, media_type, parse_json, read_bytes, too_large, wrong_kind
 from nodegraph.server.errors import bad_request
+from nodegraph.server.settings import ServerSettings
 
 YAML_KINDS: Final = ("application/yaml", "application/x-yaml", "text/yaml")
 PICTURE_KINDS: Final = ("image/png", "image/webp")
@@ -33,7 +36,9 @@ async def read_request(request: web.Request) -> Request:
         return Request(text_of(await read_bytes(request, limits.body)))
     if is_json(kind):
         data = await read_bytes(request, limits.body)
-        return await asyncio.to_thread(from_json, data) if len(data) > LARGE else from_json(data)
+        settings = settings_of(request)
+        large = len(data) > LARGE
+        return await asyncio.to_thread(from_json, data, settings) if large else from_json(data, settings)
     if kind in PICTURE_KINDS:
         return await from_picture(await read_bytes(request, limits.upload), {})
     if kind == MULTIPART:
@@ -52,19 +57,39 @@ def text_of(data: bytes) -> str:
         raise ProblemError(problem) from None
 
 
-def from_json(data: bytes) -> Request:
+def from_json(data: bytes, settings: ServerSettings) -> Request:
     """A workflow in JSON (any format), or an envelope with one under `workflow`."""
     body = parse_json(data)
     if isinstance(body, Mapping) and "workflow" in body:
-        return from_envelope(check_body(cast("object", body), "JobRequest"))
+        return from_envelope(check_body(cast("object", body), "JobRequest"), settings)
     return Request(text_of(data))
 
 
-def from_envelope(body: Mapping[str, Any]) -> Request:
-    """What an envelope asks for."""
+def from_envelope(body: Mapping[str, Any], settings: ServerSettings) -> Request:
+    """What an envelope asks for. Raises ProblemError."""
     given: Any = body["workflow"]
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-    return Request(text, **others(body))
+    file, folder = lies_at(body, settings)
+    return Request(text, file, folder, **others(body))
+
+
+def lies_at(body: Mapping[str, Any], settings: ServerSettings) -> tuple[str | None, str | None]:
+    """Name and folder of what an envelope says the workflow is: a saved one, or an example. Raises ProblemError.
+
+    Sub-workflows and pictures are looked for beside it, and never outside of the folder.
+    """
+    if "example" in body:
+        path = example(body["example"])
+        if path is None:
+            raise bad_request(f"there is no example {body['example'][:80]!r}", input="example")
+        return path.name, str(path.parent)
+    if "file" not in body:
+        return None, None
+    name = check_name(body["file"])
+    if not is_saved(settings.workflows, name):
+        message = f"there is no saved workflow {name[:80]!r}"
+        raise ProblemError(Problem("file_not_found", message, input="file", got=name[:80], hint="save it first"))
+    return name, str(settings.workflows.resolve())
 
 
 def others(body: Mapping[str, Any]) -> dict[str, Any]:

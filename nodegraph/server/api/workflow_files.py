@@ -96,6 +96,17 @@ def read(folder: Path, name: str) -> bytes | None:
         return file.stream.read(MAX_FILE + 1)
 
 
+def is_saved(folder: Path, name: str) -> bool:
+    """Whether there is such a workflow. Raises ProblemError for a name that none can have."""
+    try:
+        open_file(folder, check_name(name)).stream.close()
+    except ProblemError as error:
+        if error.problems[0].code == "not_found":
+            return False
+        raise
+    return True
+
+
 def target(folder: Path, name: str) -> Path:
     """Where a workflow is written: really below the folder, its folder made if need be. Raises ProblemError."""
     path = folder / check_name(name)

@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from nodegraph.errors import Problem, ProblemError
-from nodegraph.server.comfy.assets import APP_FILES, send_asset
+from nodegraph.server.assets import send_asset
+from nodegraph.server.comfy.assets import APP_FILES
 from nodegraph.server.keys import SETTINGS
 
 PACKAGE: Final = "comfyui_frontend_package"

@@ -1,0 +1,289 @@
+/**
+ * Queueing what is on the canvas, and what becomes of it. `app.run` is the shown file's run: the one that runs now, or
+ * else the one that was queued last.
+ *
+ * @module
+ */
+
+/** @import {App} from '../app.js' */
+/** @import {Session} from '../model/session.js' */
+/** @import {ServerEvent} from './events.js' */
+import { NO_RUN, readJson } from '../app.js';
+import { t } from '../util/i18n.js';
+import { ApiError, api, name, newId } from './api.js';
+import { Previews } from './previews.js';
+import { Tracker } from './tracker.js';
+
+/** How long events are gathered before the page shows them, in milliseconds. */
+const GATHER = 30;
+const KEPT = 'nodegraph.jobs';
+const KEPT_JOBS = 50;
+/** Events of jobs that nobody follows yet: the answer that names a job may come after its first events. */
+const UNCLAIMED = 1000;
+/** Trackers of jobs of one file that are remembered; those that ended first go first. */
+const REMEMBERED = 20;
+
+/**
+ * What a file is called among those whose jobs are kept in mind over a reload.
+ * @param {Session} session
+ */
+export function keyOf(session) {
+  const { name: file, label } = session.file.get();
+  return file ?? `draft:${label}`;
+}
+
+export class Runs {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.previews = new Previews();
+    /** The jobs of each file, in the order in which they were queued. @type {WeakMap<Session, Tracker[]>} */
+    this.trackers = new WeakMap();
+    /** @type {Map<string, {session: Session, tracker: Tracker}>} */
+    this.jobs = new Map();
+    /** @type {ServerEvent[]} */
+    this.unclaimed = [];
+    /** Whether seeds are being given their next values, which is no change that anybody made. */
+    this.advancing = false;
+    /** @type {ReturnType<typeof setTimeout> | null} */
+    this.gathering = null;
+    /** The number of the last event, for what is kept. @type {() => number | null} */
+    this.lastSeen = () => null;
+    app.session.subscribe(() => this.publish());
+  }
+
+  /**
+   * Queue the shown file.
+   * @param {{front?: boolean, quiet?: boolean}} [options] quiet: mistakes are shown at their places only
+   * @returns {Promise<string[]>} the jobs
+   */
+  async queue({ front = false, quiet = false } = {}) {
+    const session = this.app.session.get();
+    /** @type {string[]} */
+    const queued = [];
+    try {
+      for (let round = 0; round < Math.max(1, this.app.batch.get()); round += 1) {
+        session.flush();
+        if (session.textProblems.get().length) throw unreadable(session);
+        queued.push(await this.#submit(session, front));
+        this.advancing = true;
+        await advanceSeeds(this.app, session).finally(() => (this.advancing = false));
+      }
+    } catch (error) {
+      this.#refused(error, quiet);
+    }
+    return queued;
+  }
+
+  /** @param {Session} session @param {boolean} front */
+  async #submit(session, front) {
+    const job = newId();
+    const expected = [...this.app.plan.get()].filter(([, { runs }]) => runs).map(([node]) => node);
+    this.follow(session, job, expected);
+    try {
+      const { name: file, label } = session.file.get();
+      const extra = { file: file ?? label, session: keyOf(session) };
+      await api.post('jobs', { workflow: session.text.get(), id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
+    } catch (error) {
+      this.forget(job);
+      throw error;
+    }
+    this.#keep(session, job);
+    return job;
+  }
+
+  /**
+   * Queue the shown file once for each of several values, with a sheet of all pictures.
+   * @param {Record<string, unknown>} over parameter to its values, as a list or as a text such as `1..4`
+   * @returns {Promise<{id: string, sheets: string[]} | null>} the job, and the nodes that save a sheet
+   */
+  async sweep(over) {
+    const session = this.app.session.get();
+    try {
+      session.flush();
+      if (session.textProblems.get().length) throw unreadable(session);
+      const { name: file, label } = session.file.get();
+      const extra = { file: file ?? label, session: keyOf(session) };
+      const job = await api.post('sweep', { workflow: session.text.get(), over, client: 'canvas', extra, ...placeOf(session) });
+      this.follow(session, job.id);
+      this.#keep(session, job.id);
+      return job;
+    } catch (error) {
+      this.#refused(error, false);
+      return null;
+    }
+  }
+
+  /** @param {unknown} error @param {boolean} quiet */
+  #refused(error, quiet) {
+    if (!(error instanceof ApiError)) throw error;
+    const { problems } = error;
+    if (problems.length && error.status === 400) this.app.problems.set(problems);
+    if (quiet && problems.length) return;
+    const others = problems.filter(({ severity }) => severity !== 'warning').length - 1;
+    const more = others > 0 ? ` ${t('run.moreProblems', { count: others })}` : '';
+    const node = problems[0]?.node;
+    const show = node && this.app.session.get().graph.get().nodes.has(node)
+      ? { action: { label: t('run.showNode', { node }), run: () => void this.app.actions.run('view.focus', focus(node)) } } : {};
+    this.app.say('error', `${t('run.refused')} ${error.message}${more}`, { ...(error.hint ? { hint: error.hint } : {}), ...show });
+  }
+
+  /**
+   * Show a job at a file from now on.
+   * @param {Session} session
+   * @param {string} job
+   * @param {Iterable<string>} [expected]
+   */
+  follow(session, job, expected = []) {
+    const tracker = new Tracker(job, this.previews, expected);
+    const all = [...(this.trackers.get(session) ?? []), tracker];
+    const old = all.filter((each) => !each.isOpen).slice(0, Math.max(0, all.length - REMEMBERED));
+    for (const { job: gone } of old) this.jobs.delete(gone);
+    this.trackers.set(session, all.filter((each) => !old.includes(each)));
+    this.jobs.set(job, { session, tracker });
+    const early = this.unclaimed.filter((event) => event.job === job);
+    this.unclaimed = this.unclaimed.filter((event) => event.job !== job);
+    for (const event of early) this.take(event);
+    this.publish();
+    return tracker;
+  }
+
+  /** A job is not one of ours after all. @param {string} job */
+  forget(job) {
+    const found = this.jobs.get(job);
+    if (!found) return;
+    this.jobs.delete(job);
+    this.trackers.set(found.session, (this.trackers.get(found.session) ?? []).filter((each) => each !== found.tracker));
+    this.publish();
+  }
+
+  /** @param {ServerEvent} event */
+  take(event) {
+    const found = this.jobs.get(event.job);
+    if (!found && event.job && event.seq !== undefined) this.unclaimed = [...this.unclaimed.slice(1 - UNCLAIMED), event];
+    if (!found || !found.tracker.take(event)) return;
+    if (event.kind === 'job_finished') this.#ended(found.session, found.tracker);
+    this.gathering ??= setTimeout(() => this.publish(), GATHER);
+  }
+
+  /** Bring `app.run` up to date. */
+  publish() {
+    if (this.gathering) clearTimeout(this.gathering);
+    this.gathering = null;
+    const shown = this.shownTracker(this.app.session.get());
+    this.app.run.set(shown ? shown.snapshot() : NO_RUN);
+  }
+
+  /** @param {Session} session */
+  shownTracker(session) {
+    const all = this.trackers.get(session) ?? [];
+    return all.find(({ state }) => state === 'running') ?? all.findLast(({ state }) => state !== 'queued') ?? all.at(-1) ?? null;
+  }
+
+  /** Cancel what the shown file has running, or else what it has queued. */
+  async cancel() {
+    const open = (this.trackers.get(this.app.session.get()) ?? []).filter(({ isOpen }) => isOpen);
+    const running = open.filter(({ state }) => state === 'running');
+    const ids = (running.length ? running : open).map(({ job }) => job);
+    try {
+      if (ids.length) await api.post('queue/cancel', { ids });
+      else this.app.say('info', t('run.nothingRuns'));
+    } catch (error) {
+      this.app.sayError(error);
+    }
+  }
+
+  /** Whether the shown file has anything that can be cancelled. */
+  get hasOpen() {
+    return (this.trackers.get(this.app.session.get()) ?? []).some(({ isOpen }) => isOpen);
+  }
+
+  /**
+   * Look at the job that a file had when the page was last open.
+   * @param {Session} session
+   */
+  async restore(session) {
+    const kept = readJson(this.app.storage, KEPT)[keyOf(session)];
+    if (!kept || this.trackers.has(session)) return;
+    this.trackers.set(session, []);
+    const tracker = this.follow(session, kept.job);
+    await this.#catchUp(session, tracker);
+  }
+
+  /** The server was away: see what has become of what was open. */
+  async catchUp() {
+    const open = [...this.jobs.values()].filter(({ tracker }) => tracker.isOpen);
+    await Promise.all(open.map(({ session, tracker }) => this.#catchUp(session, tracker)));
+  }
+
+  /** @param {Session} session @param {Tracker} tracker */
+  async #catchUp(session, tracker) {
+    try {
+      const job = await api.get(`jobs/${name(tracker.job)}`);
+      // An open one is told by its events, which are sent again.
+      if (job.state === 'queued' || job.state === 'running') tracker.state = job.state;
+      else if (tracker.isOpen) tracker.restore(job);
+      this.publish();
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) this.forget(tracker.job);
+    }
+  }
+
+  /** The event from which on everything about open jobs has to be told again after a reload. @returns {number | null} */
+  keptSince() {
+    const all = /** @type {{job: string, seq: number | null, open?: boolean}[]} */ (Object.values(readJson(this.app.storage, KEPT)));
+    const numbers = all.filter(({ open }) => open).map(({ seq }) => seq ?? 0);
+    return numbers.length ? Math.min(...numbers) : null;
+  }
+
+  /** @param {Session} session @param {string} job */
+  #keep(session, job) {
+    const all = readJson(this.app.storage, KEPT);
+    const key = keyOf(session);
+    delete all[key];
+    const entries = Object.entries({ ...all, [key]: { job, seq: this.lastSeen(), open: true } }).slice(-KEPT_JOBS);
+    this.app.storage?.setItem(KEPT, JSON.stringify(Object.fromEntries(entries)));
+  }
+
+  /** @param {Session} session @param {Tracker} tracker */
+  #ended(session, tracker) {
+    const all = readJson(this.app.storage, KEPT);
+    const key = keyOf(session);
+    if (all[key]?.job === tracker.job) {
+      this.app.storage?.setItem(KEPT, JSON.stringify({ ...all, [key]: { ...all[key], open: false } }));
+    }
+    this.app.ended.set({ session, run: tracker.snapshot(), error: tracker.error });
+  }
+}
+
+/**
+ * Where a file lies on the server, so that sub-workflows and pictures beside it are found.
+ * @param {Session} session
+ * @returns {{file?: string, example?: string}}
+ */
+export function placeOf(session) {
+  const { name: file, example } = session.file.get();
+  if (file !== null) return { file };
+  return example ? { example } : {};
+}
+
+/** @param {string} node */
+export function focus(node) {
+  return new CustomEvent('focus', { detail: { id: node } });
+}
+
+/** @param {Session} session */
+function unreadable(session) {
+  const [first] = session.textProblems.get();
+  return new ApiError(first?.message ?? t('error.unknown'), { code: 'unreadable', hint: first?.hint ?? t('run.unreadable.hint') });
+}
+
+/**
+ * Give seeds that follow a run their next value. The widgets know which do.
+ * @param {App} app
+ * @param {Session} session
+ */
+async function advanceSeeds(app, session) {
+  const widgets = /** @type {any} */ (await import('../widgets/index.js'));
+  await widgets.advanceSeeds?.(app, session);
+}

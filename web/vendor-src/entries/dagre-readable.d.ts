@@ -1,0 +1,4 @@
+declare module 'dagre-readable' {
+  import dagre from '@dagrejs/dagre';
+  export default dagre;
+}

@@ -1,0 +1,1 @@
+export * from "../vendor-src/entries/dagre.ts";
