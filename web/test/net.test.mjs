@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readPlan } from '../src/net/check.js';
+import { atTheirPlaces, readPlan } from '../src/net/check.js';
 import { Events, LONGEST_WAIT, waitBefore } from '../src/net/events.js';
 import { parseExact, writeExact } from '../src/net/exact.js';
 import { Tracker } from '../src/net/tracker.js';
@@ -107,4 +107,15 @@ test('of several nodes in the plan one that runs decides', () => {
     { node: 'latent[3]', type: 'K', action: 'hit' }, { node: 'save', type: 'S', action: 'hit' },
   ]);
   assert.deepEqual([plan.get('latent').runs, plan.get('save').runs, plan.get('save').reason], [true, false, 'hit']);
+});
+
+test('problems stand at nodes of the shown file', () => {
+  const [cell, inner, whole] = atTheirPlaces([
+    { code: 'a', message: 'm', node: 'latent[1,2]', input: 'cfg', line: 3 },
+    { code: 'b', message: 'too small', node: 'inner/canvas', input: 'width', file: 'part.yaml', line: 4, column: 5, hint: 'h' },
+    { code: 'c', message: 'm', line: 1 },
+  ]);
+  assert.deepEqual([cell.node, cell.line, cell.input], ['latent', 3, 'cfg']);
+  assert.deepEqual(inner, { code: 'b', severity: undefined, hint: 'h', node: 'inner', message: 'part.yaml, line 4: too small' });
+  assert.equal(whole.line, 1);
 });

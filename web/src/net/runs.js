@@ -11,6 +11,7 @@
 import { NO_RUN, readJson } from '../app.js';
 import { t } from '../util/i18n.js';
 import { ApiError, api, name, newId } from './api.js';
+import { atTheirPlaces, placeOf } from './check.js';
 import { Previews } from './previews.js';
 import { Tracker } from './tracker.js';
 
@@ -119,7 +120,7 @@ export class Runs {
   /** @param {unknown} error @param {boolean} quiet */
   #refused(error, quiet) {
     if (!(error instanceof ApiError)) throw error;
-    const { problems } = error;
+    const problems = atTheirPlaces(error.problems);
     if (problems.length && error.status === 400) this.app.problems.set(problems);
     if (quiet && problems.length) return;
     const others = problems.filter(({ severity }) => severity !== 'warning').length - 1;
@@ -283,17 +284,6 @@ export class Runs {
     }
     this.app.ended.set({ session, run: tracker.snapshot(), error: tracker.error });
   }
-}
-
-/**
- * Where a file lies on the server, so that sub-workflows and pictures beside it are found.
- * @param {Session} session
- * @returns {{file?: string, example?: string}}
- */
-export function placeOf(session) {
-  const { name: file, example } = session.file.get();
-  if (file !== null) return { file };
-  return example ? { example } : {};
 }
 
 /** @param {string} node */
