@@ -126,6 +126,11 @@ def test_while_a_node_holds_up_its_whole_process_the_server_answers(tmp_path: Pa
         for address in ("/healthz", "/api/v1/queue", "/queue", "/prompt", f"/api/v1/jobs/{job}", "/metrics"):
             assert server.get(address).status == 200
         assert server.get("/api/v1/queue").json["running"] == 1
+        told = server.ask("POST", "/api/v1/jobs", SUM, YAML)  # which only a worker with its packs can check
+        assert (told.status, told.code) == (503, "not_ready")
+        server.post("/api/v1/queue/cancel", {})
+        assert server.wait(job)["state"] == "cancelled"
+        assert server.wait(server.submit()["id"])["state"] == "done"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -203,9 +203,9 @@ def test_one_finger_moves_the_canvas_or_a_node_and_two_zoom(hand: Hand) -> None:
     touch("touchMove", (x + 50, y + 60))
     touch("touchEnd")
     assert (place(page, "a")["x"], place(page, "a")["y"]) == (pytest.approx(50, abs=1), pytest.approx(60, abs=1))
-    touch("touchStart", (300, 400))
-    touch("touchStart", (300, 400), (400, 400))
-    touch("touchMove", (250, 400), (450, 400))
+    touch("touchStart", (600, 700))
+    touch("touchStart", (600, 700), (700, 700))
+    touch("touchMove", (550, 700), (750, 700))
     touch("touchEnd")
     assert camera(page)["scale"] == pytest.approx(2, abs=0.05)
 

@@ -31,6 +31,15 @@ def ids(page: Page) -> list[str]:
     return page.evaluate("() => [...nodegraph.session.get().graph.get().nodes.keys()]")
 
 
+def ids_become(page: Page, *last: str) -> None:
+    """Wait until the graph's last nodes are these; the clipboard is read while the page goes on."""
+    condition = """(last) => {
+      const ids = [...nodegraph.session.get().graph.get().nodes.keys()];
+      return JSON.stringify(ids.slice(-last.length)) === JSON.stringify(last);
+    }"""
+    page.wait_for_function(condition, arg=list(last))
+
+
 def test_a_deleted_node_comes_back_to_the_byte(canvas: Page) -> None:
     select(canvas, "latent")
     canvas.keyboard.press("Delete")
@@ -45,7 +54,7 @@ def test_copies_keep_the_links_among_themselves(canvas: Page) -> None:
     select(canvas, "latent", "picture")
     canvas.keyboard.press("Control+c")
     canvas.keyboard.press("Control+v")
-    assert ids(canvas)[-2:] == ["latent_2", "picture_2"]
+    ids_become(canvas, "latent_2", "picture_2")
     assert "samples: $latent_2" in text(canvas)
     assert "positive: $positive" not in text(canvas).partition("latent_2:")[2]
 
@@ -54,6 +63,7 @@ def test_copies_keep_the_links_from_outside_with_shift(canvas: Page) -> None:
     select(canvas, "latent")
     canvas.keyboard.press("Control+c")
     canvas.keyboard.press("Control+Shift+v")
+    ids_become(canvas, "latent_2")
     assert "positive: $positive" in text(canvas).partition("latent_2:")[2]
 
 
@@ -67,6 +77,7 @@ def test_copies_go_to_another_window_as_readable_text(canvas: Page) -> None:
     other.keyboard.press("Alt+n")
     other.locator("#stage").click(position={"x": 20, "y": 20})
     other.keyboard.press("Control+v")
+    ids_become(other, "positive")
     assert ids(other) == ["positive"]
     assert "text: a red star at night under the stars" in text(other)
 

@@ -5,12 +5,13 @@
  * @module
  */
 
-/** @import {App} from '../app.js' */
+/** @import {App, NodeRun} from '../app.js' */
 /** @import {Session} from '../model/session.js' */
 /** @import {ServerEvent} from './events.js' */
 import { NO_RUN, readJson } from '../app.js';
 import { t } from '../util/i18n.js';
 import { ApiError, api, name, newId } from './api.js';
+import { atTheirPlaces, placeOf } from './check.js';
 import { Previews } from './previews.js';
 import { Tracker } from './tracker.js';
 
@@ -41,6 +42,8 @@ export class Runs {
     this.trackers = new WeakMap();
     /** @type {Map<string, {session: Session, tracker: Tracker}>} */
     this.jobs = new Map();
+    /** What the nodes of a file made last. @type {WeakMap<Session, ReadonlyMap<string, NodeRun>>} */
+    this.former = new WeakMap();
     /** @type {ServerEvent[]} */
     this.unclaimed = [];
     /** Whether seeds are being given their next values, which is no change that anybody made. */
@@ -117,7 +120,7 @@ export class Runs {
   /** @param {unknown} error @param {boolean} quiet */
   #refused(error, quiet) {
     if (!(error instanceof ApiError)) throw error;
-    const { problems } = error;
+    const problems = atTheirPlaces(error.problems);
     if (problems.length && error.status === 400) this.app.problems.set(problems);
     if (quiet && problems.length) return;
     const others = problems.filter(({ severity }) => severity !== 'warning').length - 1;
@@ -170,14 +173,39 @@ export class Runs {
   publish() {
     if (this.gathering) clearTimeout(this.gathering);
     this.gathering = null;
-    const shown = this.shownTracker(this.app.session.get());
-    this.app.run.set(shown ? shown.snapshot() : NO_RUN);
+    const session = this.app.session.get();
+    const shown = this.shownTracker(session);
+    if (!shown) return this.app.run.set(NO_RUN);
+    const run = shown.snapshot();
+    return this.app.run.set(shown.isOpen ? { ...run, nodes: this.#withFormer(session, run.nodes) } : run);
+  }
+
+  /** Keep in mind what a run has made. @param {Session} session @param {Tracker} tracker */
+  #remember(session, tracker) {
+    const made = [...tracker.nodes].filter(([, { pictures }]) => pictures);
+    this.former.set(session, new Map([...(this.former.get(session) ?? []), ...made]));
+  }
+
+  /**
+   * A node goes on showing what it made last until it has made something else: it would jump in size otherwise.
+   * @param {Session} session
+   * @param {ReadonlyMap<string, NodeRun>} nodes
+   * @returns {ReadonlyMap<string, NodeRun>}
+   */
+  #withFormer(session, nodes) {
+    /** @type {Map<string, NodeRun>} */
+    const all = new Map(nodes);
+    for (const [id, { pictures }] of this.former.get(session) ?? []) {
+      const run = all.get(id) ?? { state: 'waiting' };
+      if (pictures && !run.pictures && (run.state === 'waiting' || run.state === 'running')) all.set(id, { ...run, pictures });
+    }
+    return all;
   }
 
   /** @param {Session} session */
   shownTracker(session) {
     const all = this.trackers.get(session) ?? [];
-    return all.find(({ state }) => state === 'running') ?? all.findLast(({ state }) => state !== 'queued') ?? all.at(-1) ?? null;
+    return all.find(({ state }) => state === 'running') ?? all.find(({ isOpen }) => isOpen) ?? all.at(-1) ?? null;
   }
 
   /** Cancel what the shown file has running, or else what it has queued. */
@@ -223,6 +251,7 @@ export class Runs {
       // An open one is told by its events, which are sent again.
       if (job.state === 'queued' || job.state === 'running') tracker.state = job.state;
       else if (tracker.isOpen) tracker.restore(job);
+      this.#remember(session, tracker);
       this.publish();
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) this.forget(tracker.job);
@@ -247,6 +276,7 @@ export class Runs {
 
   /** @param {Session} session @param {Tracker} tracker */
   #ended(session, tracker) {
+    this.#remember(session, tracker);
     const all = readJson(this.app.storage, KEPT);
     const key = keyOf(session);
     if (all[key]?.job === tracker.job) {
@@ -254,17 +284,6 @@ export class Runs {
     }
     this.app.ended.set({ session, run: tracker.snapshot(), error: tracker.error });
   }
-}
-
-/**
- * Where a file lies on the server, so that sub-workflows and pictures beside it are found.
- * @param {Session} session
- * @returns {{file?: string, example?: string}}
- */
-export function placeOf(session) {
-  const { name: file, example } = session.file.get();
-  if (file !== null) return { file };
-  return example ? { example } : {};
 }
 
 /** @param {string} node */
