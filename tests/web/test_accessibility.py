@@ -70,7 +70,7 @@ def test_menus_dialogs_and_the_search(canvas: Page) -> None:
         "() => nodegraph.actions.run('search.open', new CustomEvent('x', "
         "{ detail: { x: 0, y: 0, clientX: 300, clientY: 300 } }))"
     )
-    canvas.wait_for_selector("#overlays input")
+    canvas.wait_for_selector(".search input")
     assert serious(canvas) == []
 
 
