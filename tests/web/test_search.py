@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.web.stage_page import at, drag, place, show, socket, value
 from tests.web.widgets_page import text_of
 
 EMPTY = "nodes: {}\n"
@@ -56,7 +57,7 @@ def test_a_node_is_found_by_letters_and_added_by_keys(page: Page) -> None:
     expect(box.locator(".search-help")).to_contain_text("Denoise a latent")
     expect(box.locator(".search-help")).to_contain_text("latent_image")
     page.keyboard.press("ArrowDown")
-    expect(box.locator(".search-help")).to_contain_text("A sampler by its name")
+    expect(box.locator(".search-help")).to_contain_text("Run a part of a schedule")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     expect(box).to_have_count(0)
@@ -158,6 +159,34 @@ def test_a_node_that_is_added_gets_a_new_seed_after_each_run(page: Page) -> None
     }"""
     page.evaluate(advance)
     assert "seed" in nodes(page)["ksampler"]
+
+
+def test_a_double_click_on_the_canvas_asks_and_adds_there(page: Page) -> None:
+    show(page, EMPTY)
+    page.mouse.dblclick(*at(page, 200, 150))
+    page.keyboard.type("empty latent image")
+    page.keyboard.press("Enter")
+    expect(page.locator('.node[data-id="empty_latent_image"]')).to_be_focused()
+    lies = place(page, "empty_latent_image")
+    assert abs(lies["x"] - 200) <= 1
+    assert abs(lies["y"] - 150) <= 1
+    assert page.evaluate("nodegraph.camera.get()") == {"x": -100, "y": -100, "scale": 1}, "what is seen stays"
+
+
+def test_a_link_is_dropped_on_the_canvas_and_goes_on(page: Page) -> None:
+    show(page, ENCODER + "layout: {load: [0, 0], k: [700, 0]}\n")
+    drag(page, socket(page, "load", 1), at(page, 350, 100))
+    page.keyboard.type("encode")
+    page.keyboard.press("Enter")
+    assert value(page, "clip_text_encode", "clip") == "$load.clip"
+    end = socket(page, "clip_text_encode", "clip")
+    wanted = at(page, 350, 100)
+    assert abs(end[0] - wanted[0]) < 3
+    assert abs(end[1] - wanted[1]) < 3
+    drag(page, socket(page, "k", "negative"), at(page, 600, 400))
+    page.keyboard.type("encode")
+    page.keyboard.press("Enter")
+    assert value(page, "k", "negative") == "$negative"
 
 
 def open_palette(page: Page) -> Locator:

@@ -63,6 +63,7 @@ function openSearch(app, element, wanted) {
     popup.close();
     const id = addType(app, spec.name, where, accept);
     if (id === null) app.say('warning', t('search.cannot'));
+    else app.actions.run('view.focus', new CustomEvent('focus', { detail: { id, still: true } }));
   };
   const mark = () => {
     for (const [i, item] of [...list.children].entries()) item.setAttribute('aria-selected', String(i === state.at));

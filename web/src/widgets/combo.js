@@ -116,9 +116,13 @@ export function openChoices(frame, field, typed = '') {
     event.preventDefault();
   });
   const popup = openPopup(field, h('div', { class: 'choices' }, filter, list), {
-    onClose: () => field.setAttribute('aria-expanded', 'false'),
+    onClose() {
+      field.setAttribute('aria-expanded', 'false');
+      field.removeAttribute('aria-controls');
+    },
   });
   field.setAttribute('aria-expanded', 'true');
+  field.setAttribute('aria-controls', list.id);
   if (typed) filter.dispatchEvent(new Event('input'));
   else draw();
 }
