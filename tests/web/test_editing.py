@@ -178,3 +178,24 @@ def test_everything_that_was_done_is_undone_to_the_byte(canvas: Page) -> None:
     while canvas.evaluate("() => nodegraph.session.get().history.undoLabel") is not None:
         canvas.keyboard.press("Control+z")
     assert text(canvas) == HELLO
+
+
+def test_a_selection_becomes_a_sub_workflow_that_runs(canvas: Page) -> None:
+    canvas.keyboard.press("Control+Shift+s")
+    canvas.get_by_label("Name", exact=True).fill("parts/whole")
+    canvas.get_by_role("button", name="Save", exact=True).click()
+    expect(canvas.locator(".tab.shown .tab-name")).to_have_text("parts/whole.yaml")
+    select(canvas, "positive", "negative")
+    canvas.keyboard.press("Control+Shift+e")
+    canvas.get_by_label("Name", exact=True).fill("prompts")
+    canvas.get_by_role("button", name="Save", exact=True).click()
+    ids_become(canvas, "prompts")
+    node = canvas.locator('.node[data-id="prompts"]')
+    expect(node).not_to_have_class("missing")
+    expect(node.get_by_text("clip", exact=True)).to_be_visible()
+    assert "uses: ./prompts.yaml" in text(canvas)
+    canvas.wait_for_function("() => nodegraph.plan.get().size > 0 && nodegraph.problems.get().length === 0")
+    select(canvas, "prompts")
+    canvas.keyboard.press("Control+Alt+e")
+    expect(canvas.locator(".tab.shown .tab-name")).to_have_text("parts/prompts.yaml")
+    assert ids(canvas) == ["positive", "negative"]

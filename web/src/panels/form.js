@@ -41,7 +41,10 @@ class Form {
       end();
       this.several.clear();
       this.made = '';
-      end = session.graph.subscribe(() => this.draw());
+      end = session.graph.subscribe((graph, before) => {
+        const isSame = graph.nodes === before.nodes && graph.params === before.params && graph.name === before.name && graph.description === before.description;
+        if (!isSame) this.draw();
+      });
       this.draw();
     });
     scope.add(() => end());
