@@ -227,6 +227,16 @@ def test_a_switch_is_pressed(page: Page) -> None:
     expect(page.get_by_role("switch", name="noise_seed")).not_to_be_checked()
 
 
+def test_nothing_is_changed_while_the_text_cannot_be_read(page: Page) -> None:
+    show_widgets(page, SAMPLER)
+    page.evaluate("nodegraph.session.get().editText('nodes: [')")
+    field(page, "cfg").fill("9")
+    page.keyboard.press("Enter")
+    expect(field(page, "cfg")).to_have_accessible_description(re.compile("text"))
+    expect(field(page, "cfg")).to_have_value("5.5")
+    assert value_of(page, "k", "cfg") == 5.5
+
+
 def test_a_colour_is_chosen_or_typed(page: Page) -> None:
     show_widgets(page, "nodes: {}\n")
     page.evaluate("window.kinds = {'e.color': 'colour'}")

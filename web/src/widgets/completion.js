@@ -70,7 +70,7 @@ export function addCompletion(frame, field) {
   field.addEventListener('input', refresh);
   field.addEventListener('blur', close);
   /** @type {HTMLElement} */ (field).addEventListener('keydown', (event) => {
-    if (!popup || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!popup || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
       chosen = (chosen + (event.key === 'ArrowDown' ? 1 : -1) + names.length) % names.length;
       show();

@@ -116,11 +116,17 @@ export class Frame {
     this.say('');
     const { session, change } = this.context;
     const { param } = this;
+    const before = this.raw;
     if (param && value !== undefined) {
       const scalar = toParamValue(value);
       if (scalar !== undefined) session.edit('widget.edit.param', (graph) => setParam(graph, param.name, /** @type {Scalar} */ (scalar)), { merge });
     } else if (this.raw !== undefined || !same(value, this.value)) {
       change(value, { merge });
+    }
+    // A text that cannot be read cannot be written either: what the widget shows goes back.
+    if (!session.editable && this.raw === before) {
+      this.control?.show(this.value, this.raw === undefined);
+      this.say(t('widget.cannot'));
     }
   }
 

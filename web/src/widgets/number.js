@@ -22,9 +22,9 @@ export function numberControl(frame) {
   const state = { shown: '', valueNow: /** @type {unknown} */ (null), merge: '' };
   const element = h('span', { class: 'widget-control' }, field);
   addTyping(frame, field, state);
-  addDragging(frame, field);
+  const destroy = addDragging(frame, field);
   return {
-    element, field,
+    element, field, destroy,
     show(value) {
       const { input } = frame;
       const text = formatNumber(value, input);
@@ -121,18 +121,19 @@ function step(frame, from, count, scale, merge) {
 }
 
 /**
+ * Answers what ends a drag, for when the field goes from the page in the middle of one.
  * @param {Frame} frame
  * @param {HTMLInputElement} field
  */
 function addDragging(frame, field) {
+  /** @type {(() => void) | null} */
+  let release = null;
   field.addEventListener('pointerdown', (event) => {
     if (event.button !== 0 || field.disabled || document.activeElement === field) return;
     event.preventDefault();
     const startX = event.clientX;
     const from = frame.value;
     const merge = frame.newMerge();
-    /** @type {(() => void) | null} */
-    let release = null;
     let scale = scaleOf(event);
     let [base, baseX] = [/** @type {Num} */ (typeof from === 'bigint' || typeof from === 'number' ? from : 0), startX];
     const move = (/** @type {PointerEvent} */ moved) => {
@@ -151,11 +152,13 @@ function addDragging(frame, field) {
       field.removeEventListener('pointermove', move);
       for (const name of ['pointerup', 'pointercancel', 'lostpointercapture']) field.removeEventListener(name, end);
       field.classList.remove('dragging');
-      if (release) release();
-      else if (ended.type === 'pointerup') field.focus();
+      if (!release && ended.type === 'pointerup') field.focus();
+      release?.();
+      release = null;
     };
     field.setPointerCapture(event.pointerId);
     field.addEventListener('pointermove', move);
     for (const name of ['pointerup', 'pointercancel', 'lostpointercapture']) field.addEventListener(name, end);
   });
+  return () => release?.();
 }

@@ -41,6 +41,7 @@ export function textControl(frame) {
   const field = h('input', { type: 'text', class: 'widget-field', autocomplete: 'off', spellcheck: false });
   const completion = addCompletion(frame, field);
   field.addEventListener('keydown', (event) => {
+    if (event.isComposing) return;
     if ((event.key !== 'Enter' || event.ctrlKey || event.metaKey) && event.key !== 'Escape') return;
     event.stopPropagation();
     frame.leave();
@@ -58,7 +59,7 @@ export function promptControl(frame) {
     if (step) {
       event.preventDefault();
       weigh(field, step);
-    } else if (event.key === 'Escape') {
+    } else if (event.key === 'Escape' && !event.isComposing) {
       event.stopPropagation();
       frame.leave();
     }
