@@ -11,12 +11,16 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 DATA = {folder: f"nodegraph/_data/{folder}" for folder in ("workflows", "web", "models/tiny")}
+EXTRAS = ("controlnet", "embeddings", "loras", "vae_approx")
+"""Folders of models/ in which there may be small files for the embedded model, beside a developer's own ones."""
 LEFT_OUT = {"web/test", "web/vendor-src", "web/tsconfig.json"}
 
 
 def carried(root: Path) -> dict[str, str]:
-    """Where what is below the data folders goes in the wheel."""
-    return {
+    """Where what is below the data folders, and what the embedded model has beside it, goes in the wheel."""
+    extras = (file for kind in EXTRAS for file in sorted((root / "models" / kind).glob("tiny[-_]*.safetensors")))
+    beside = {name: f"nodegraph/_data/{name}" for name in (file.relative_to(root).as_posix() for file in extras)}
+    return beside | {
         f"{folder}/{entry.name}": f"{target}/{entry.name}"
         for folder, target in DATA.items()
         for entry in sorted((root / folder).iterdir())

@@ -39,19 +39,20 @@ def step_reporter(model: Model, context: Context) -> Callable[[Step], None]:
 def previewer(model: Model, context: Context) -> Previewer:
     """How previews of a model are made: by TAESD's decoder if it lies in `vae_approx`, else by a linear map.
 
-    A model that brings a map of its own has latents of its own, which TAESD does not know. A decoder that cannot be
-    used is warned of: previews are not worth a failure.
+    A model that brings a map of its own has latents of its own, which TAESD does not know: its decoder is one that is
+    called like its folder. A decoder that cannot be used is warned of: previews are not worth a failure.
     """
     from nodes.diffusion.preview import decoded_preview, preview_image
 
     own = _own_map(model)
     rgb = preview_map(model) if own is None else own
+    name = Path(model.path).name if own is not None else "taesdxl" if _is_xl(model) else "taesd"
     decoder = None
-    if own is None:
-        try:
-            decoder = _preview_decoder(model, context)
-        except ProblemError as error:
-            context.warn(f"previews are rough, since TAESD cannot be used: {error.problems[0].message}")
+    try:
+        decoder = _preview_decoder(name, context)
+    except ProblemError as error:
+        known = "TAESD" if own is None else f"the decoder of {name}"
+        context.warn(f"previews are rough, since {known} cannot be used: {error.problems[0].message}")
 
     def picture_of(latent: Tensor) -> Image:
         if decoder is not None and latent.shape[-3] == 4:
@@ -82,12 +83,12 @@ def _is_xl(model: Model) -> bool:
     return str(model.option("family", "")).startswith("sdxl")
 
 
-def _preview_decoder(model: Model, context: Context) -> nn.Module | None:
-    """TAESD's decoder for the model's family, kept by the pool; None if there is none. Raises ProblemError."""
+def _preview_decoder(name: str, context: Context) -> nn.Module | None:
+    """The small decoder of that name, kept by the pool; None if there is none. Raises ProblemError."""
     from nodes.diffusion.loading import files_stamp, load_module, module_pieces
     from nodes.diffusion.small_vae import decoder_blueprint
 
-    path = context.roots.find_model("vae_approx", f"{'taesdxl' if _is_xl(model) else 'taesd'}_decoder.safetensors")
+    path = context.roots.find_model("vae_approx", f"{name}_decoder.safetensors")
     if path is None or not path.is_file():
         return None
     device, dtype = place_named(context.device, "fp32")

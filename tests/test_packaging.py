@@ -101,6 +101,10 @@ def test_the_wheel_carries_nodes_examples_canvas_and_model(wheel: Path) -> None:
         if not any(file.is_relative_to(left_out) for left_out in FOR_DEVELOPERS)
     }
     expected |= {
+        f"nodegraph/_data/{file.relative_to(ROOT).as_posix()}": file.stat().st_size
+        for file in (ROOT / "models").glob("*/tiny[-_]*.safetensors")
+    }
+    expected |= {
         file.relative_to(ROOT).as_posix(): file.stat().st_size
         for folder in ("nodegraph", "nodes")
         for file in (ROOT / folder).rglob("*.py")

@@ -99,7 +99,7 @@ def _background_tables() -> tuple[Floats, Floats]:
     return np.stack(coarse), np.stack(full)
 
 
-def _unit(mask: Floats) -> Floats:
+def unit_box(mask: Floats) -> Floats:
     """The mask's box, with its aspect kept, in the middle of a _BOX x _BOX square."""
     ys, xs = np.nonzero(mask > 0.5)
     if len(xs) < 12:
@@ -147,14 +147,14 @@ def _shape_tables() -> tuple[Floats, tuple[str, ...], tuple[tuple[float, float],
                     ys, xs = np.nonzero(mask)
                     width, height = float(np.ptp(xs)), float(np.ptp(ys))
                     middle = (float(xs.min()) + width / 2, float(ys.min()) + height / 2)
-                    masks.append(_unit(mask))
+                    masks.append(unit_box(mask))
                     names.append(shape)
                     longest = max(width, height)
                     offsets.append(((middle[0] - SIDE / 2) / longest, (middle[1] - SIDE / 2) / longest))
     return np.stack(masks), tuple(names), tuple(offsets)
 
 
-def _largest_blob(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def largest_blob(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of the largest connected region, found on a coarse grid (regions 2 cells apart are joined)."""
     coarse = mask.reshape(SIDE // 4, 4, SIDE // 4, 4).sum((1, 3)) >= 3
     label = np.zeros(coarse.shape, np.int32)
@@ -223,7 +223,7 @@ def look(picture: Image.Image | NDArray[np.uint8]) -> Seen:
     for i, name in enumerate(COLOURS):
         if name == seen.background:
             continue
-        blob = _largest_blob(seen.shown & (seen.near == i))
+        blob = largest_blob(seen.shown & (seen.near == i))
         weight = float((blob * np.minimum(seen.behind, 60)).sum())
         if weight > best:
             best, colour, mask = weight, name, blob
@@ -238,7 +238,7 @@ def outline(seen: Ground, colour: str, mask: NDArray[np.bool_]) -> Seen:
     x0, x1, y0, y1 = (float(np.percentile(a, p)) for a in (xs, ys) for p in (1, 99))
     own = _colour_mask(seen.lab, seen.behind, colour) * _near_box(x0, x1, y0, y1)
     masks, names, offsets = _shape_tables()
-    unit = _unit(own)
+    unit = unit_box(own)
     overlap = np.minimum(masks, unit).sum((1, 2)) / np.maximum(masks, unit).sum((1, 2)).clip(min=1e-6)
     shape = names[int(overlap.argmax())] if overlap.max() >= LIKENESS else ""
     match, side = int(overlap.argmax()), max(x1 - x0, y1 - y0)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Train the model `tiny` from nothing: scenes, tokenizer, autoencoder, latents, UNet, export, evaluation.
+# Train the model `tiny` from nothing: scenes, tokenizer, autoencoder, latents, UNet, export, evaluation; then its extras.
 # Each step continues where it was stopped and does nothing when it is done. Progress lands in training/work/.
 #   PYTHON       the Python to use (.venv/bin/python)
 #   VAE_MINUTES, REFINE_MINUTES  wall clock for the autoencoder (25) and for training it on with small objects (17)
@@ -33,4 +33,11 @@ fi
 step export
 step evaluate
 step evaluate_pairs
+# What goes with the model: each is cheap beside it, and needs only the exported folder.
+step preview
+step style_loras --style outlined
+step style_loras --style striped --convolutions
+step inversion
+step outlines
+step evaluate_extras
 echo "$(date -u +%H:%M:%S) done"

@@ -39,6 +39,9 @@ COLOURS: dict[str, Rgb] = {
     "black": (30, 30, 35),
 }
 
+UNNAMED: dict[str, Rgb] = {"teal": (25, 150, 150)}
+"""Colours that an object can be drawn in, but that no caption has a word for, nor any picture of the training."""
+
 PLAIN: dict[str, Rgb] = {
     "white": (248, 248, 246),
     "grey": (165, 168, 175),
@@ -298,9 +301,14 @@ def shape_parts(shape: str) -> list[Part]:
     raise ValueError(f"no such shape: {shape}")
 
 
+def rgb_of(colour: str) -> Rgb:
+    """What an object's colour is drawn as."""
+    return COLOURS.get(colour) or UNNAMED[colour]
+
+
 def _tones(colour: str) -> dict[str, Rgb]:
     """The colours of an object's details, chosen to show on its body."""
-    r, g, b = COLOURS[colour]
+    r, g, b = rgb_of(colour)
     if colour == "black":
         roof, ink = (78, 78, 88), (235, 235, 235)
     else:
@@ -371,7 +379,7 @@ def draw_object(picture: Floats, scene: Scene, pose: Pose) -> Floats:
     glow = np.exp(-((_U * SIDE - pose.x + 0.35 * pose.half) ** 2 + (_V * SIDE - pose.y + 0.45 * pose.half) ** 2)
                   / (0.5 * pose.half**2))  # fmt: skip
     light = (1.06 - 0.16 * down)[..., None]
-    body = np.asarray(COLOURS[scene.colour], np.float32) * light
+    body = np.asarray(rgb_of(scene.colour), np.float32) * light
     body = body + (255 - body) * (0.14 * glow[..., None])
     picture = _blend(picture, body, outline)
     tones = _tones(scene.colour)

@@ -248,14 +248,23 @@ class LocalJobService:
         return self.supervisor.infos()
 
     async def _ask(self, data: Json, request: Request | None = None) -> object:
-        """Ask a worker, as soon as one is up; another one if that dies over it."""
+        """Ask a worker, as soon as one is up; another one if that dies over it. Raises ProblemError."""
         link = await self._any_worker()
         try:
-            return await link.ask(data, request)
+            return await self._answer(link, data, request)
         except ProblemError:
             if link.state != "dead":
                 raise
-        return await (await self._any_worker()).ask(data, request)
+        return await self._answer(await self._any_worker(), data, request)
+
+    async def _answer(self, link: Link, data: Json, request: Request | None) -> object:
+        patience = self.settings.ask_seconds
+        try:
+            return await asyncio.wait_for(link.ask(data, request), patience)
+        except TimeoutError:
+            message = f"a worker has not answered for {patience:g} s: what it is at lets nothing else through"
+            hint = "try again when that is done, or cancel it"
+            raise ProblemError(Problem("not_ready", message, hint=hint)) from None
 
     async def _any_worker(self) -> Link:
         until = time.monotonic() + PATIENCE

@@ -54,6 +54,8 @@ CODES: Final[Mapping[int, str]] = {
     503: "server_busy",
 }
 KEPT_HEADERS: Final = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
+#: What the access log has where nobody is left to be answered.
+GONE: Final = 499
 
 
 def error_response(
@@ -127,7 +129,11 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
         return error_response(error.problems)
     except web.HTTPException as error:
         return of_http(error)
-    except (ConnectionError, TimeoutError):
+    except ConnectionError:  # the client has gone, or must notice that what it gets is not whole
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=GONE)
+    except TimeoutError:
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)

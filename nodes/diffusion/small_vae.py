@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nodes.diffusion.headers import Header, read_header
 from nodes.diffusion.loading import Blueprint
+
+TAESD_WIDTH, TAESD_BLOCKS = 64, (3, 3, 3, 1)
 
 
 def taesd_blueprint(encoder: Path, decoder: Path, scale: float) -> Blueprint:
@@ -34,12 +38,17 @@ def taesd_blueprint(encoder: Path, decoder: Path, scale: float) -> Blueprint:
 
 
 def decoder_blueprint(decoder: Path) -> Blueprint:
-    """TAESD's decoder alone, for latents as samplers see them; it gives pictures of -1 … 1."""
+    """TAESD's decoder alone, for latents as samplers see them; it gives pictures of -1 … 1.
+
+    How wide and how deep it is follows from its file: others than TAESD's author train smaller ones. Raises
+    UnreadableModel.
+    """
+    width, blocks = _shape_of(read_header(decoder))
     config = {
         "in_channels": 4,
         "out_channels": 3,
-        "num_blocks": (3, 3, 3, 1),
-        "block_out_channels": (64, 64, 64, 64),
+        "num_blocks": blocks,
+        "block_out_channels": (width,) * len(blocks),
         "upsampling_scaling_factor": 2,
         "act_fn": "relu",
         "upsample_fn": "nearest",
@@ -49,6 +58,16 @@ def decoder_blueprint(decoder: Path) -> Blueprint:
         return {_todays_name(f"1:{name}").removeprefix("decoder."): tensor for name, tensor in weights.items()}
 
     return Blueprint(f"TAESD ({decoder.name})", "DecoderTiny", config, (decoder,), select)
+
+
+def _shape_of(header: Header) -> tuple[int, tuple[int, ...]]:
+    """How many channels a decoder's layers have, and how many residual blocks lie before each of its convolutions."""
+    numbers = {int(n) for name in header.tensors if (n := name.partition(".")[0]).isdecimal()}
+    convolutions = sorted(n for n in numbers if f"{n}.weight" in header.tensors)
+    if len(convolutions) < 2:
+        return TAESD_WIDTH, TAESD_BLOCKS  # no such file; its weights will be missed by name
+    blocks = (sum(a < n < b for n in numbers) for a, b in pairwise(convolutions))
+    return (header.shape(f"{convolutions[0]}.weight") or (TAESD_WIDTH,))[0], tuple(blocks)
 
 
 def _todays_name(name: str) -> str:

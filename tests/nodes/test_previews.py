@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.autoencoders.vae import DecoderTiny
 
 from nodegraph.context import Context
 from nodegraph.sockets import Conditioning, Model
 from nodes.diffusion.preview import SD15_PREVIEW, SDXL_PREVIEW, decoded_preview, preview_image
-from nodes.previews import previewer
+from nodes.previews import preview_map, previewer
 from nodes.sampling import KSampler
 from nodes.single_files import UNETLoader
 from tests.helpers import digest_of
@@ -108,6 +109,21 @@ def test_a_model_with_latents_of_its_own_keeps_its_own_map(tiny: Tiny, context: 
     before = pixels(previewer(tiny.checkpoint.MODEL, context)(latent))
     write_decoder(context)
     assert (pixels(previewer(tiny.checkpoint.MODEL, context)(latent)) == before).all()
+
+
+def test_a_decoder_called_like_a_folder_is_for_its_model_however_small_it_is(tiny: Tiny, context: Context):
+    latent = noise(1, 4, 8, 8)
+    decoder = randomised(DecoderTiny(4, 3, (2, 1, 1, 3), (8,) * 4, 2, "relu", "nearest"), 3)
+    named = {name.removeprefix("layers."): tensor for name, tensor in decoder.state_dict().items()}
+    named = {f"{int(n.partition('.')[0]) + 1}.{n.partition('.')[2]}": t for n, t in named.items()}
+    file = save(context.roots.models[0] / "vae_approx/tiny_decoder.safetensors", named)
+    shown = pixels(previewer(tiny.checkpoint.MODEL, context)(latent))
+    assert (shown == pixels(decoded_preview(latent, decoder))).all()
+    file.write_bytes(b"")
+    told: list[str] = []
+    rough = previewer(tiny.checkpoint.MODEL, replace(context, warn=told.append))(latent)
+    assert (pixels(rough) == pixels(preview_image(latent, preview_map(tiny.checkpoint.MODEL)))).all()
+    assert len(told) == 1 and "decoder of tiny" in told[0]
 
 
 def test_a_decoder_that_cannot_be_used_is_warned_of(context: Context):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -77,6 +78,20 @@ def test_clients_of_both_interfaces_share_the_places_and_who_comes_again_has_one
                 await each.close()
 
     asyncio.run(main())
+
+
+def test_clients_that_go_in_the_midst_of_an_answer_leave_no_traceback(server: Server, caplog: pytest.LogCaptureFixture):
+    server.wait(server.submit()["id"])  # a worker is up, so that events follow each other closely
+    for path in ("/api/v1/events", "/object_info", "/api/v1/nodes", "/api/v1/openapi.yaml", "/history"):
+        for linger in (0, 1) * 5:
+            with socket.create_connection(("127.0.0.1", server.port)) as gone:
+                # Cut off, or closed in order: that is not the same to the server.
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", linger, 0))
+                gone.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+                gone.recv(65_536)
+        assert server.wait(server.submit()["id"])["state"] == "done"
+    assert "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 WATCHED = """\

@@ -76,6 +76,22 @@ def test_what_a_newer_version_wrote_is_refused_in_words_and_left_as_it_is(tmp_pa
         assert newer.status == 400 and "99" in newer.json["error"]["message"]
 
 
+def test_a_queue_of_version_1_is_gone_on_with(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    connection = sqlite3.connect(tmp_path / "data/jobs.sqlite")
+    connection.executescript((Path(__file__).parent / "data/jobs-v1.sql").read_text(encoding="utf-8"))
+    connection.close()
+    with Served(tmp_path) as server:
+        ended = server.get("/api/v1/jobs/ended").json
+        assert (ended["state"], ended["result"]["outputs"]["shown"]["shown"]) == ("done", {"text": ["it is 5"]})
+        assert ended["request"]["extra"] == {"kept": 1}
+        assert server.event("finished", "ended", "shown")["data"]["shown"] == {"text": ["it is 5"]}
+        assert server.get("/api/v1/queue").json == {"queued": 1, "running": 0, "paused": True}
+        server.ask("POST", "/api/v1/queue/resume")
+        assert server.wait("waiting")["result"]["outputs"]["shown"]["shown"] == {"text": ["it is 8"]}
+        assert server.submit()["number"] == 3
+
+
 def set_version(path: Path, version: int) -> None:
     """Say that a file has the format of another version."""
     connection = sqlite3.connect(path)

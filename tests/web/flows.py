@@ -35,11 +35,17 @@ def wait_for(page: Page, condition: str, argument: Any = None) -> None:
 def open_text(page: Page, text: str, label: str = "test") -> None:
     """Show a text in a tab of its own."""
     page.evaluate(
-        """([text, label]) => nodegraph.actions.run('file.openText', new CustomEvent('open', {detail: {text, label}}))""",
+        """([text, label]) =>
+          nodegraph.actions.run('file.openText', new CustomEvent('open', {detail: {text, label}}))""",
         [text, label],
     )
 
 
 def run_state(page: Page) -> dict[str, Any]:
     """The run that the canvas shows."""
-    return page.evaluate("() => { const run = nodegraph.run.get(); return {...run, nodes: Object.fromEntries(run.nodes)}; }")
+    return page.evaluate("() => ({...nodegraph.run.get(), nodes: Object.fromEntries(nodegraph.run.get().nodes)})")
+
+
+def job_count(page: Page) -> int:
+    """How many jobs the server has."""
+    return page.evaluate("() => fetch('api/v1/jobs').then((answer) => answer.json())")["total"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.web.flows import flow, open_text, ready, wait_for
@@ -69,7 +70,7 @@ def test_menus_dialogs_and_the_search(canvas: Page) -> None:
         "() => nodegraph.actions.run('search.open', new CustomEvent('x', "
         "{ detail: { x: 0, y: 0, clientX: 300, clientY: 300 } }))"
     )
-    canvas.wait_for_selector("#overlays input")
+    canvas.wait_for_selector(".search input")
     assert serious(canvas) == []
 
 
@@ -85,4 +86,33 @@ def test_a_finished_run_and_a_mistake(canvas: Page) -> None:
 
 def test_high_contrast(canvas: Page) -> None:
     canvas.evaluate("() => nodegraph.set({ contrast: true })")
+    assert serious(canvas) == []
+
+
+WIDGETS = """nodegraph: 1
+params: {size: 512}
+nodes:
+  load: {uses: CheckpointLoaderSimple, with: {ckpt_name: gone}}
+  encode: {uses: CLIPTextEncode, with: {clip: $load.clip, text: a fox}}
+  k: {uses: KSampler, with: {cfg: $load.model, steps: 0}}
+  empty: {uses: EmptyLatentImage, with: {width: $size}}
+  picture: {uses: LoadImage, with: {image: star.png}}
+layout: {load: [0, 0], encode: [260, 0], k: [620, 0], empty: [0, 200], picture: [260, 200]}
+"""
+
+
+def test_widgets_and_what_they_open(canvas: Page, served: Served) -> None:
+    Image.new("RGB", (64, 64), "red").save(served.folder / "input" / "star.png")
+    open_text(canvas, WIDGETS)
+    canvas.evaluate("nodegraph.set({ yaml: false, side: null, minimap: false })")
+    canvas.evaluate("nodegraph.camera.set({ x: -40, y: -40, scale: 1 })")
+    wait_for(canvas, "app => app.problems.get().length > 0")
+    assert serious(canvas) == []
+    for pressed, opened in (("scheduler] .combo", "listbox"), ("width] .widget-chip", "menu")):
+        canvas.locator(f".node .widget[data-input={pressed}").click()
+        canvas.wait_for_selector(f".popup [role={opened}]")
+        assert serious(canvas) == [], pressed
+        canvas.keyboard.press("Escape")
+    canvas.locator('.node .widget[data-input="image"]').get_by_role("button", name="Draw a mask").click()
+    canvas.wait_for_selector("dialog.mask-editor[open]")
     assert serious(canvas) == []

@@ -31,6 +31,15 @@ def ids(page: Page) -> list[str]:
     return page.evaluate("() => [...nodegraph.session.get().graph.get().nodes.keys()]")
 
 
+def ids_become(page: Page, *last: str) -> None:
+    """Wait until the graph's last nodes are these; the clipboard is read while the page goes on."""
+    condition = """(last) => {
+      const ids = [...nodegraph.session.get().graph.get().nodes.keys()];
+      return JSON.stringify(ids.slice(-last.length)) === JSON.stringify(last);
+    }"""
+    page.wait_for_function(condition, arg=list(last))
+
+
 def test_a_deleted_node_comes_back_to_the_byte(canvas: Page) -> None:
     select(canvas, "latent")
     canvas.keyboard.press("Delete")
@@ -45,7 +54,7 @@ def test_copies_keep_the_links_among_themselves(canvas: Page) -> None:
     select(canvas, "latent", "picture")
     canvas.keyboard.press("Control+c")
     canvas.keyboard.press("Control+v")
-    assert ids(canvas)[-2:] == ["latent_2", "picture_2"]
+    ids_become(canvas, "latent_2", "picture_2")
     assert "samples: $latent_2" in text(canvas)
     assert "positive: $positive" not in text(canvas).partition("latent_2:")[2]
 
@@ -54,6 +63,7 @@ def test_copies_keep_the_links_from_outside_with_shift(canvas: Page) -> None:
     select(canvas, "latent")
     canvas.keyboard.press("Control+c")
     canvas.keyboard.press("Control+Shift+v")
+    ids_become(canvas, "latent_2")
     assert "positive: $positive" in text(canvas).partition("latent_2:")[2]
 
 
@@ -67,6 +77,7 @@ def test_copies_go_to_another_window_as_readable_text(canvas: Page) -> None:
     other.keyboard.press("Alt+n")
     other.locator("#stage").click(position={"x": 20, "y": 20})
     other.keyboard.press("Control+v")
+    ids_become(other, "positive")
     assert ids(other) == ["positive"]
     assert "text: a red star at night under the stars" in text(other)
 
@@ -167,3 +178,24 @@ def test_everything_that_was_done_is_undone_to_the_byte(canvas: Page) -> None:
     while canvas.evaluate("() => nodegraph.session.get().history.undoLabel") is not None:
         canvas.keyboard.press("Control+z")
     assert text(canvas) == HELLO
+
+
+def test_a_selection_becomes_a_sub_workflow_that_runs(canvas: Page) -> None:
+    canvas.keyboard.press("Control+Shift+s")
+    canvas.get_by_label("Name", exact=True).fill("parts/whole")
+    canvas.get_by_role("button", name="Save", exact=True).click()
+    expect(canvas.locator(".tab.shown .tab-name")).to_have_text("parts/whole.yaml")
+    select(canvas, "positive", "negative")
+    canvas.keyboard.press("Control+Shift+e")
+    canvas.get_by_label("Name", exact=True).fill("prompts")
+    canvas.get_by_role("button", name="Save", exact=True).click()
+    ids_become(canvas, "prompts")
+    node = canvas.locator('.node[data-id="prompts"]')
+    expect(node).not_to_have_class("missing")
+    expect(node.get_by_text("clip", exact=True)).to_be_visible()
+    assert "uses: ./prompts.yaml" in text(canvas)
+    canvas.wait_for_function("() => nodegraph.plan.get().size > 0 && nodegraph.problems.get().length === 0")
+    select(canvas, "prompts")
+    canvas.keyboard.press("Control+Alt+e")
+    expect(canvas.locator(".tab.shown .tab-name")).to_have_text("parts/prompts.yaml")
+    assert ids(canvas) == ["positive", "negative"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.web.flows import flow, open_text, ready, run_state, wait_for
+from tests.web.flows import flow, job_count, open_text, ready, run_state, wait_for
 from tests.web.support import Served, serving
 
 LOAD = """
@@ -26,7 +26,10 @@ def nothing_left(page: Page) -> Iterator[None]:
     yield
     if page.url.startswith("http"):
         page.evaluate(
-            "() => fetch('api/v1/queue/cancel', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'})"
+            """() => {
+              const headers = {'Content-Type': 'application/json'};
+              return fetch('api/v1/queue/cancel', {method: 'POST', headers, body: '{}'});
+            }"""
         )
 
 
@@ -40,7 +43,28 @@ def test_the_button_makes_a_picture(page: Page) -> None:
     assert run["done"] == run["total"] == 7
     picture = run["nodes"]["save"]["pictures"][0]
     assert picture["name"].startswith("button_")
-    assert page.evaluate("url => fetch(url).then((answer) => answer.headers.get('content-type'))", picture["file"]) == "image/png"
+    assert (
+        page.evaluate("url => fetch(url).then((answer) => answer.headers.get('content-type'))", picture["file"])
+        == "image/png"
+    )
+
+
+def test_a_node_keeps_its_picture_until_it_has_another(page: Page) -> None:
+    ready(page)
+    open_text(page, flow(prefix="kept", seed=41))
+    page.evaluate("nodegraph.actions.run('run.queue')")
+    wait_for(page, "app => app.run.get().state === 'done'")
+    page.evaluate(
+        """async () => {
+          const {setParam} = await import('/src/model/graph.js');
+          nodegraph.session.get().edit('edit.text', (graph) => setParam(graph, 'seed', 42));
+          window.seen = [];
+          nodegraph.run.subscribe((run) => seen.push(run.nodes.get('save')?.pictures?.[0].name));
+          nodegraph.actions.run('run.queue');
+        }"""
+    )
+    wait_for(page, "app => app.run.get().nodes.get('save')?.pictures?.[0].name === 'kept_00002_.png'")
+    assert set(page.evaluate("seen")) == {"kept_00001_.png", "kept_00002_.png"}
 
 
 def test_progress_and_previews_come_while_it_runs(page: Page) -> None:
@@ -61,7 +85,9 @@ def test_progress_and_previews_come_while_it_runs(page: Page) -> None:
     wait_for(page, "app => app.plan.get().size > 0")
     page.keyboard.press("Control+Enter")
     wait_for(page, "app => app.run.get().state === 'done'")
-    seen = page.evaluate("() => ({...seen, titles: [...seen.titles], previews: [...seen.previews], values: [...seen.values]})")
+    seen = page.evaluate(
+        "() => ({...seen, titles: [...seen.titles], previews: [...seen.previews], values: [...seen.values]})"
+    )
     assert len(seen["values"]) > 2
     assert seen["waiting"] > 0
     assert seen["previews"] and all(url.startswith("blob:") for url in seen["previews"])
@@ -88,13 +114,16 @@ def test_the_plan_says_what_is_kept_and_why_the_rest_runs(page: Page) -> None:
 def test_a_workflow_with_a_mistake_is_not_queued_and_the_remedy_is_told(page: Page) -> None:
     ready(page)
     open_text(page, flow().replace("ckpt_name: tiny", "ckpt_name: huge"))
-    wait_for(page, "app => app.problems.get().some(({node, input, hint}) => node === 'model' && input === 'ckpt_name' && hint)")
-    jobs = page.evaluate("() => fetch('api/v1/jobs').then((answer) => answer.json())")["total"]
+    wait_for(
+        page,
+        "app => app.problems.get().some(({node, input, hint}) => node === 'model' && input === 'ckpt_name' && hint)",
+    )
+    jobs = job_count(page)
     page.evaluate("nodegraph.actions.run('run.queue')")
     alert = page.get_by_role("alert").filter(has_text="This cannot run yet")
     expect(alert).to_contain_text("huge")
     expect(alert).to_contain_text("tiny")
-    assert page.evaluate("() => fetch('api/v1/jobs').then((answer) => answer.json())")["total"] == jobs
+    assert job_count(page) == jobs
     assert run_state(page)["state"] == "none"
 
 
@@ -124,9 +153,12 @@ def test_a_batch_is_queued_at_once(page: Page) -> None:
     ready(page)
     open_text(page, flow(prefix="batch", seed=35))
     page.evaluate("nodegraph.batch.set(3)")
-    jobs = page.evaluate("() => fetch('api/v1/jobs').then((answer) => answer.json())")["total"]
+    jobs = job_count(page)
     page.evaluate("nodegraph.actions.run('run.queue')")
-    page.wait_for_function("wanted => fetch('api/v1/jobs').then((answer) => answer.json()).then(({total}) => total === wanted)", arg=jobs + 3)
+    page.wait_for_function(
+        "wanted => fetch('api/v1/jobs').then((answer) => answer.json()).then(({total}) => total === wanted)",
+        arg=jobs + 3,
+    )
     wait_for(page, "app => app.run.get().state === 'done' && app.queue.get().queued + app.queue.get().running === 0")
 
 
@@ -196,6 +228,8 @@ def test_the_page_catches_up_when_the_server_comes_back(browser: Browser, tmp_pa
         wait_for(page, "(app, job) => app.run.get().job === job && app.run.get().nodes.get('latent')?.value > 0", job)
         page.evaluate("nodegraph.actions.run('run.cancel')")
         wait_for(page, "app => app.run.get().state === 'cancelled'")
-        seen = page.evaluate("async () => (await (await fetch('api/v1/jobs')).json()).jobs.map(({id, state}) => [id, state])")
+        seen = page.evaluate(
+            "async () => (await (await fetch('api/v1/jobs')).json()).jobs.map(({id, state}) => [id, state])"
+        )
         assert [job, "cancelled"] in seen
     context.close()

@@ -97,6 +97,17 @@ def test_a_picture_is_dropped_or_pasted(page: Page) -> None:
         expect(field(page, "image")).to_have_text(f"{kind}ped.png")
 
 
+def test_a_picture_beside_the_file_is_typed(page: Page) -> None:
+    show_widgets(page, LOADER)
+    field(page, "image").click()
+    page.keyboard.type("beside.png")
+    expect(page.locator(".popup").get_by_role("option").last).to_have_text("Use “beside.png”")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    assert value_of(page, "i", "image") == "beside.png"
+
+
 def test_what_is_no_picture_is_said(page: Page, tmp_path: Path) -> None:
     show_widgets(page, LOADER)
     (tmp_path / "bad.png").write_bytes(b"no picture")
@@ -144,7 +155,7 @@ def test_the_tools_of_the_mask(page: Page, served: Served) -> None:
     dialog = open_editor(page)
     dialog.get_by_role("button", name="Clear").click()
     canvas.focus()
-    for key in ("]", "]", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight", "b", "Space", "Control+z", "Control+y"):
+    for key in ("]", "]", *["ArrowRight"] * 4, "b", "Space", "Control+z", "Control+y"):
         page.keyboard.press(key)
     assert dialog.get_by_role("button", name="Redo").is_disabled()
     by_key = save(page, dialog, served, str(value_of(page, "i", "image")))

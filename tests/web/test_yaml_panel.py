@@ -35,6 +35,8 @@ EDIT = """async ([name, ...values]) => {
   const graph = await import('/src/model/graph.js');
   window.nodegraph.session.get().edit(name, (before) => graph[name](before, ...values));
 }"""
+# Somebody who has been here before is not greeted, which would cover the panel.
+WELCOMED = "localStorage.setItem('nodegraph.welcomed', 'yes')"
 VISIBLE_TOP = "() => document.querySelector('#yaml .cm-scroller').scrollTop"
 
 
@@ -95,6 +97,7 @@ class Panel:
 
 @pytest.fixture
 def panel(page: Page) -> Panel:
+    page.add_init_script(WELCOMED)
     page.goto("/")
     page.wait_for_selector("html[data-ready]", state="attached")
     return Panel(page)
@@ -272,6 +275,7 @@ def test_json_is_shown_and_not_edited(panel: Panel) -> None:
 def test_the_editor_is_loaded_when_it_is_first_shown(browser: Browser, served: Served) -> None:
     context = browser.new_context(base_url=served.url, locale="en-US")
     context.add_init_script("localStorage.setItem('nodegraph.settings', JSON.stringify({ yaml: false }))")
+    context.add_init_script(WELCOMED)
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

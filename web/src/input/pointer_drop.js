@@ -5,7 +5,6 @@
  */
 
 /** @import {Stage} from '../view/stage.js' */
-import { addNode } from '../model/graph.js';
 
 export const NODE_TYPE = 'application/x-nodegraph-type';
 
@@ -34,15 +33,9 @@ export function mountDrop(stage) {
  */
 function dropNode(stage, type, at) {
   const { x, y } = stage.toCanvas(at);
-  const place = { x: Math.round(x - 20), y: Math.round(y - 15) };
-  let id = '';
-  const done = stage.session.edit('edit.add', (graph) => {
-    const added = addNode(graph, { id: type.toLowerCase(), uses: type }, place);
-    ({ id } = added);
-    return added.graph;
-  });
-  if (!done) return;
-  stage.session.selection.set(new Set([id]));
+  const detail = { type, x: Math.round(x - 20), y: Math.round(y - 15) };
+  if (!stage.app.actions.run('search.add', new CustomEvent('add', { detail }))) return;
+  const [id = ''] = stage.session.selection.get();
   stage.scheduler.run();
   stage.views.get(id)?.element.focus({ preventScroll: true });
 }

@@ -5,12 +5,13 @@
  * @module
  */
 
-/** @import {App} from '../app.js' */
+/** @import {App, NodeRun} from '../app.js' */
 /** @import {Session} from '../model/session.js' */
 /** @import {ServerEvent} from './events.js' */
 import { NO_RUN, readJson } from '../app.js';
 import { t } from '../util/i18n.js';
 import { ApiError, api, name, newId } from './api.js';
+import { atTheirPlaces, placeOf } from './check.js';
 import { Previews } from './previews.js';
 import { Tracker } from './tracker.js';
 
@@ -24,12 +25,21 @@ const UNCLAIMED = 1000;
 const REMEMBERED = 20;
 
 /**
- * What a file is called among those whose jobs are kept in mind over a reload.
+ * What a file is called among those whose jobs are kept in mind over a reload; null for one that has not been run yet.
  * @param {Session} session
  */
 export function keyOf(session) {
-  const { name: file, label } = session.file.get();
-  return file ?? `draft:${label}`;
+  const { name: file, key } = session.file.get();
+  return key ?? file;
+}
+
+/** The same, given to a file that has none; it is kept with its draft. @param {Session} session */
+function ownKey(session) {
+  const known = keyOf(session);
+  if (known !== null) return known;
+  const key = newId();
+  session.file.set({ ...session.file.get(), key });
+  return key;
 }
 
 export class Runs {
@@ -41,6 +51,8 @@ export class Runs {
     this.trackers = new WeakMap();
     /** @type {Map<string, {session: Session, tracker: Tracker}>} */
     this.jobs = new Map();
+    /** What the nodes of a file made last. @type {WeakMap<Session, ReadonlyMap<string, NodeRun>>} */
+    this.former = new WeakMap();
     /** @type {ServerEvent[]} */
     this.unclaimed = [];
     /** Whether seeds are being given their next values, which is no change that anybody made. */
@@ -82,7 +94,7 @@ export class Runs {
     this.follow(session, job, expected);
     try {
       const { name: file, label } = session.file.get();
-      const extra = { file: file ?? label, session: keyOf(session) };
+      const extra = { file: file ?? label, session: ownKey(session) };
       await api.post('jobs', { workflow: session.text.get(), id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
     } catch (error) {
       this.forget(job);
@@ -103,7 +115,7 @@ export class Runs {
       session.flush();
       if (session.textProblems.get().length) throw unreadable(session);
       const { name: file, label } = session.file.get();
-      const extra = { file: file ?? label, session: keyOf(session) };
+      const extra = { file: file ?? label, session: ownKey(session) };
       const job = await api.post('sweep', { workflow: session.text.get(), over, client: 'canvas', extra, ...placeOf(session) });
       this.follow(session, job.id);
       this.#keep(session, job.id);
@@ -117,7 +129,7 @@ export class Runs {
   /** @param {unknown} error @param {boolean} quiet */
   #refused(error, quiet) {
     if (!(error instanceof ApiError)) throw error;
-    const { problems } = error;
+    const problems = atTheirPlaces(error.problems);
     if (problems.length && error.status === 400) this.app.problems.set(problems);
     if (quiet && problems.length) return;
     const others = problems.filter(({ severity }) => severity !== 'warning').length - 1;
@@ -170,14 +182,39 @@ export class Runs {
   publish() {
     if (this.gathering) clearTimeout(this.gathering);
     this.gathering = null;
-    const shown = this.shownTracker(this.app.session.get());
-    this.app.run.set(shown ? shown.snapshot() : NO_RUN);
+    const session = this.app.session.get();
+    const shown = this.shownTracker(session);
+    if (!shown) return this.app.run.set(NO_RUN);
+    const run = shown.snapshot();
+    return this.app.run.set(shown.isOpen ? { ...run, nodes: this.#withFormer(session, run.nodes) } : run);
+  }
+
+  /** Keep in mind what a run has made. @param {Session} session @param {Tracker} tracker */
+  #remember(session, tracker) {
+    const made = [...tracker.nodes].filter(([, { pictures }]) => pictures);
+    this.former.set(session, new Map([...(this.former.get(session) ?? []), ...made]));
+  }
+
+  /**
+   * A node goes on showing what it made last until it has made something else: it would jump in size otherwise.
+   * @param {Session} session
+   * @param {ReadonlyMap<string, NodeRun>} nodes
+   * @returns {ReadonlyMap<string, NodeRun>}
+   */
+  #withFormer(session, nodes) {
+    /** @type {Map<string, NodeRun>} */
+    const all = new Map(nodes);
+    for (const [id, { pictures }] of this.former.get(session) ?? []) {
+      const run = all.get(id) ?? { state: 'waiting' };
+      if (pictures && !run.pictures && (run.state === 'waiting' || run.state === 'running')) all.set(id, { ...run, pictures });
+    }
+    return all;
   }
 
   /** @param {Session} session */
   shownTracker(session) {
     const all = this.trackers.get(session) ?? [];
-    return all.find(({ state }) => state === 'running') ?? all.findLast(({ state }) => state !== 'queued') ?? all.at(-1) ?? null;
+    return all.find(({ state }) => state === 'running') ?? all.find(({ isOpen }) => isOpen) ?? all.at(-1) ?? null;
   }
 
   /** Cancel what the shown file has running, or else what it has queued. */
@@ -203,7 +240,8 @@ export class Runs {
    * @param {Session} session
    */
   async restore(session) {
-    const kept = readJson(this.app.storage, KEPT)[keyOf(session)];
+    const key = keyOf(session);
+    const kept = key === null ? undefined : readJson(this.app.storage, KEPT)[key];
     if (!kept || this.trackers.has(session)) return;
     this.trackers.set(session, []);
     const tracker = this.follow(session, kept.job);
@@ -223,9 +261,13 @@ export class Runs {
       // An open one is told by its events, which are sent again.
       if (job.state === 'queued' || job.state === 'running') tracker.state = job.state;
       else if (tracker.isOpen) tracker.restore(job);
+      if (!tracker.isOpen) this.#close(session, job.id);
+      this.#remember(session, tracker);
       this.publish();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.forget(tracker.job);
+      if (!(error instanceof ApiError) || error.status !== 404) return;
+      this.#close(session, tracker.job);
+      this.forget(tracker.job);
     }
   }
 
@@ -236,35 +278,37 @@ export class Runs {
     return numbers.length ? Math.min(...numbers) : null;
   }
 
-  /** @param {Session} session @param {string} job */
+  /** Keep in mind that a job is the last of a file. @param {Session} session @param {string} job */
   #keep(session, job) {
     const all = readJson(this.app.storage, KEPT);
-    const key = keyOf(session);
+    const key = ownKey(session);
     delete all[key];
     const entries = Object.entries({ ...all, [key]: { job, seq: this.lastSeen(), open: true } }).slice(-KEPT_JOBS);
-    this.app.storage?.setItem(KEPT, JSON.stringify(Object.fromEntries(entries)));
+    this.#store(Object.fromEntries(entries));
+  }
+
+  /** Keep in mind that nothing of a job is to come. @param {Session} session @param {string} job */
+  #close(session, job) {
+    const all = readJson(this.app.storage, KEPT);
+    const key = ownKey(session);
+    if (all[key]?.job === job) this.#store({ ...all, [key]: { ...all[key], open: false } });
+  }
+
+  /** @param {object} all */
+  #store(all) {
+    try {
+      this.app.storage?.setItem(KEPT, JSON.stringify(all));
+    } catch {
+      // Without room for it a reload does not find the run again.
+    }
   }
 
   /** @param {Session} session @param {Tracker} tracker */
   #ended(session, tracker) {
-    const all = readJson(this.app.storage, KEPT);
-    const key = keyOf(session);
-    if (all[key]?.job === tracker.job) {
-      this.app.storage?.setItem(KEPT, JSON.stringify({ ...all, [key]: { ...all[key], open: false } }));
-    }
+    this.#remember(session, tracker);
+    this.#close(session, tracker.job);
     this.app.ended.set({ session, run: tracker.snapshot(), error: tracker.error });
   }
-}
-
-/**
- * Where a file lies on the server, so that sub-workflows and pictures beside it are found.
- * @param {Session} session
- * @returns {{file?: string, example?: string}}
- */
-export function placeOf(session) {
-  const { name: file, example } = session.file.get();
-  if (file !== null) return { file };
-  return example ? { example } : {};
 }
 
 /** @param {string} node */

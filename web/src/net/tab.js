@@ -7,6 +7,7 @@
 
 /** @import {App, RunState} from '../app.js' */
 import { t } from '../util/i18n.js';
+import { atTheirPlaces } from './check.js';
 
 /** @param {App} app */
 export function showInTab(app) {
@@ -42,7 +43,7 @@ export function showInTab(app) {
 function tell(app, run, file, error) {
   const text = t(`run.ended.${run.state}`, { file });
   if (run.state === 'done' || run.state === 'cancelled') return app.announce(text);
-  const problem = run.problems[0];
+  const [problem] = atTheirPlaces(run.problems);
   const node = problem?.node;
   const known = node !== undefined && app.session.get().graph.get().nodes.has(node);
   app.say('error', `${text}: ${problem?.message ?? error ?? t('error.unknown')}`, {

@@ -24,7 +24,7 @@ class Form {
   /** @param {App} app @param {HTMLElement} body @param {Scope} scope */
   constructor(app, body, scope) {
     this.app = app;
-    /** The texts of several values, by parameter. @type {Map<string, string>} */
+    /** The texts of several values, by parameter. @type {Map<string, {kind: import('./form_field.js').Facts['kind'], text: string}>} */
     this.several = new Map();
     /** @type {Map<string, (value: Scalar | undefined) => void>} */
     this.setters = new Map();
@@ -41,7 +41,10 @@ class Form {
       end();
       this.several.clear();
       this.made = '';
-      end = session.graph.subscribe(() => this.draw());
+      end = session.graph.subscribe((graph, before) => {
+        const isSame = graph.nodes === before.nodes && graph.params === before.params && graph.name === before.name && graph.description === before.description;
+        if (!isSame) this.draw();
+      });
       this.draw();
     });
     scope.add(() => end());
@@ -93,12 +96,12 @@ class Form {
       toggle.textContent = t(isOn ? 'form.several.one' : 'form.several');
       if (isOn) {
         field.value ||= param.value === undefined || param.value === null ? '' : String(this.app.session.get().graph.get().params.get(param.name)?.value ?? '');
-        this.several.set(param.name, field.value);
+        this.several.set(param.name, { kind, text: field.value });
         field.focus();
       } else this.several.delete(param.name);
       this.#drawRun();
     });
-    field.addEventListener('input', () => this.several.set(param.name, field.value));
+    field.addEventListener('input', () => this.several.set(param.name, { kind, text: field.value }));
     return h('div', { class: 'form-several' }, field, toggle);
   }
 
@@ -113,7 +116,7 @@ class Form {
     const wrong = this.fields.querySelector('[aria-invalid="true"]');
     if (wrong instanceof HTMLElement && !wrong.closest('[hidden]')) return wrong.focus();
     if (!this.several.size) return void this.app.actions.run('run.queue');
-    const over = Object.fromEntries([...this.several].map(([name, text]) => [name, valuesOf(text)]));
+    const over = Object.fromEntries([...this.several].map(([name, { kind, text }]) => [name, valuesOf(kind, text)]));
     const done = (/** @type {{sheets: string[]} | null} */ job) => {
       if (job) this.app.announce(t('form.sweep.queued'));
     };
@@ -122,10 +125,15 @@ class Form {
   }
 }
 
-/** Several values as the server takes them: texts in quotes or with a ; between them as a list, all else as it reads on the command line. @param {string} text */
-export function valuesOf(text) {
-  if (!text.includes(';')) return text.trim().replace(/\s*,\s*/g, ',');
-  return text.split(';').map((one) => one.trim()).filter(Boolean);
+/**
+ * Several values as the server takes them. Numbers are read there, ranges too; texts are parted by a semicolon, since they
+ * have commas inside.
+ * @param {import('./form_field.js').Facts['kind']} kind
+ * @param {string} text
+ */
+export function valuesOf(kind, text) {
+  if (kind === 'integer' || kind === 'number') return text.replace(/\s*[,;]\s*/g, ',').trim();
+  return text.split(kind === 'choice' ? /[,;\n]/ : /[;\n]/).map((one) => one.trim()).filter(Boolean);
 }
 
 /** The pictures of the run, large, over the canvas. */

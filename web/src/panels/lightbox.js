@@ -8,7 +8,7 @@
 import { importFiles } from '../files.js';
 import { addNode, setInput } from '../model/graph.js';
 import { escape } from '../model/values.js';
-import { api, request } from '../net/api.js';
+import { BASE, api, request } from '../net/api.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { showCompare } from './compare.js';
@@ -18,13 +18,16 @@ import { sizeText } from './thumbs.js';
 const WORKFLOWS = ['nodegraph', 'prompt', 'workflow'];
 const LONGEST = 4000;
 
-/** @param {App} app */
+/**
+ * Offer the action `gallery.show`: its event's `detail` has the pictures, and which of them is meant, by its place or itself.
+ * @param {App} app
+ */
 export function addLightbox(app) {
   app.actions.add({
     id: 'gallery.show', label: 'panel.gallery', group: '',
     run: (event) => {
-      const { pictures, index = 0 } = /** @type {CustomEvent} */ (event).detail;
-      if (pictures.length) new Lightbox(app, pictures, index);
+      const { pictures, picture, index } = /** @type {CustomEvent<{pictures: readonly Picture[], picture?: Picture, index?: number}>} */ (event).detail;
+      if (pictures.length) new Lightbox(app, pictures, index ?? pictures.findIndex(({ file }) => file === picture?.file));
     },
   });
 }
@@ -87,7 +90,7 @@ class Lightbox {
 
   /** @param {Picture} picture */
   async #read(picture) {
-    const facts = await api.get(`outputs/${picture.id}`).catch(() => null);
+    const facts = await api.get(picture.file.replace(BASE, '').replace(/\/file(\?.*)?$/, '')).catch(() => null);
     if (!facts || this.picture !== picture || !this.dialog.isConnected) return;
     const entry = (/** @type {string} */ key, /** @type {Node | string} */ value) => [h('dt', {}, key), h('dd', {}, value)];
     const texts = Object.entries(facts.metadata).map(([key, value]) => metadata(key, value));

@@ -49,7 +49,11 @@ class Outline {
     let ends = [];
     scope.on(app.session, (session) => {
       for (const end of ends) end();
-      ends = [session.graph.subscribe(() => this.draw()), session.selection.subscribe(later)];
+      // Places are not shown here, and change with each frame while something is dragged.
+      const changed = session.graph.subscribe((graph, before) => {
+        if (graph.nodes !== before.nodes) this.draw();
+      });
+      ends = [changed, session.selection.subscribe(later)];
       this.draw();
     });
     scope.add(() => ends.forEach((end) => end()));

@@ -35,13 +35,22 @@ class QueuePanel {
     this.offset = 0;
     /** @type {Job[]} */
     this.waiting = [];
+    /** What the lists show. */
+    this.drawn = '';
     this.head = h('div', { class: 'panel-tools' });
     this.open = h('ol', { class: 'jobs', 'aria-label': t('queue.open') });
     this.ended = h('ol', { class: 'jobs', 'aria-label': t('queue.history') });
     this.pages = h('div', { class: 'pages' });
     const clear = h('button', { type: 'button', onclick: () => void this.#clearHistory() }, t('queue.clearHistory'));
     fill(body, this.head, this.open, h('div', { class: 'panel-section' }, h('h3', {}, t('queue.history')), clear), this.ended, this.pages);
+    /** Whether a row is being dragged, which must not go away meanwhile. */
+    this.isDragging = false;
     const refresh = soon(() => void this.refresh(), 120, scope);
+    this.open.addEventListener('dragstart', () => void (this.isDragging = true));
+    this.open.addEventListener('dragend', () => {
+      this.isDragging = false;
+      refresh();
+    });
     scope.on(app.queue, () => this.#drawHead());
     scope.on(app.event, (event) => {
       if (event && CHANGES.has(event.kind)) refresh();
@@ -64,7 +73,7 @@ class QueuePanel {
         return;
       }
       await this.details.read([...open.jobs, ...ended.jobs]);
-      if (!this.scope.isOver) this.#draw(open, ended);
+      if (!this.scope.isOver && !this.isDragging) this.#draw(open, ended);
     } catch (error) {
       if (!this.scope.isOver && this.app.online.get()) this.app.sayError(error);
     }
@@ -102,6 +111,10 @@ class QueuePanel {
 
   /** @param {{jobs: Job[], total: number}} open @param {{jobs: Job[], total: number}} ended */
   #draw(open, ended) {
+    // A list that is as before stays: somebody may just be taking hold of a row.
+    const lists = JSON.stringify([open, ended, [...open.jobs, ...ended.jobs].map((job) => this.details.of(job).file)]);
+    if (lists === this.drawn) return;
+    this.drawn = lists;
     const focused = focusedIn(this.open) ?? focusedIn(this.ended);
     this.waiting = open.jobs.filter(({ state }) => state === 'queued');
     const rows = open.jobs.map((job) => (job.state === 'running'
@@ -152,6 +165,7 @@ class QueuePanel {
 
   /** Put a dragged job before or after another. @param {string} id @param {Job} target @param {boolean} after */
   async #drop(id, target, after) {
+    this.isDragging = false;
     const order = this.waiting.map((job) => job.id).filter((each) => each !== id);
     const at = order.indexOf(target.id) + (after ? 1 : 0);
     const next = order[at];

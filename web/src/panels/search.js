@@ -45,6 +45,7 @@ export function mountSearch(app, element) {
  */
 function openSearch(app, element, wanted) {
   const where = { ...middle(app), ...wanted };
+  if (!wanted) [where.clientX, where.clientY] = [where.clientX - 300, where.clientY - 200];
   const { accept } = where;
   const catalogue = app.catalogue.get();
   const fitting = [...catalogue.specs.values()].filter((spec) => !accept || fittingSocket(spec, accept) !== null);
@@ -62,6 +63,7 @@ function openSearch(app, element, wanted) {
     popup.close();
     const id = addType(app, spec.name, where, accept);
     if (id === null) app.say('warning', t('search.cannot'));
+    else app.actions.run('view.focus', new CustomEvent('focus', { detail: { id, still: true } }));
   };
   const mark = () => {
     for (const [i, item] of [...list.children].entries()) item.setAttribute('aria-selected', String(i === state.at));

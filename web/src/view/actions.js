@@ -65,13 +65,13 @@ export function fitView(stage) {
  * Bring a node to the middle, near enough to be read, select it and give it the focus.
  * @param {Stage} stage
  * @param {string} id
- * @param {{input?: unknown}} [at] an input of it, whose field gets the focus
+ * @param {{input?: unknown, still?: unknown}} [at] an input of it, whose field gets the focus; still: true moves nothing
  */
-export function focusNode(stage, id, { input } = {}) {
+export function focusNode(stage, id, { input, still } = {}) {
   const box = stage.catchUp().boxes.get(id);
   if (!box) return;
   const scale = Math.max(0.7, stage.camera.scale);
-  stage.app.camera.set(centre({ x: box.x + box.width / 2, y: box.y + box.height / 2 }, stage, scale));
+  if (still !== true) stage.app.camera.set(centre({ x: box.x + box.width / 2, y: box.y + box.height / 2 }, stage, scale));
   stage.session.selection.set(new Set([id]));
   stage.scene.raise(id);
   const view = stage.ensure(id);

@@ -20,7 +20,7 @@ export function valueControl(frame) {
   };
   field.addEventListener('change', apply);
   field.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') apply();
+    if (event.key === 'Enter' || ((event.ctrlKey || event.metaKey) && event.key === 's')) apply();
     if (event.key === 'Escape') field.value = shown;
   });
   return {

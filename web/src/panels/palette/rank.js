@@ -10,7 +10,7 @@ import { aliasesOf } from './aliases.js';
 /** @typedef {{spec: NodeSpec, score: number}} Found */
 
 /**
- * The types that all the words fit, the best first; those that were used lately are somewhat better. Without words, those
+ * The types that all the words fit, the best first; those that were used lately are somewhat better, and so are common ones. Without words, those
  * used lately and then all by name.
  * @param {Iterable<NodeSpec>} specs
  * @param {string} typed
@@ -25,9 +25,10 @@ export function rank(specs, typed, recent = []) {
     const at = lately.get(spec.name);
     if (score === 0) return [];
     const bonus = at === undefined ? 0 : words.length ? 12 - Math.min(at, 10) : 1000 - at;
-    return [{ spec, score: score + bonus - (spec.deprecated ? 15 : 0) - (spec.experimental ? 4 : 0) }];
+    return [{ spec, score: score + bonus + (aliasesOf(spec.name).length ? 3 : 0) - (spec.deprecated ? 15 : 0) - (spec.experimental ? 4 : 0) }];
   });
-  const byLength = (/** @type {NodeSpec} */ a, /** @type {NodeSpec} */ b) => (words.length ? shown(a).length - shown(b).length : 0);
+  const length = (/** @type {NodeSpec} */ spec) => Math.min(spec.name.length, shown(spec).length);
+  const byLength = (/** @type {NodeSpec} */ a, /** @type {NodeSpec} */ b) => (words.length ? length(a) - length(b) : 0);
   found.sort((a, b) => b.score - a.score || byLength(a.spec, b.spec) || shown(a.spec).localeCompare(shown(b.spec)));
   return found.map(({ spec }) => spec);
 }
