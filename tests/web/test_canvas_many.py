@@ -233,7 +233,8 @@ def test_a_file_without_layout_is_laid_out_so_that_nothing_overlaps(page: Page) 
     open_text(page, text)
     overlaps = """() => {
       const boxes = [...document.querySelectorAll('.node')].map((node) => node.getBoundingClientRect());
-      const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+      const beside = (a, b) => a.left >= b.right - 1 || b.left >= a.right - 1;
+      const meet = (a, b) => !beside(a, b) && a.top < b.bottom - 1 && b.top < a.bottom - 1;
       return boxes.some((a, i) => boxes.some((b, j) => i < j && meet(a, b)));
     }"""
     page.evaluate("() => nodegraph.actions.run('view.fit')")
