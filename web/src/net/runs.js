@@ -73,29 +73,34 @@ export class Runs {
     const session = this.app.session.get();
     /** @type {string[]} */
     const queued = [];
+    /** @type {string[]} */
+    const texts = [];
     try {
       for (let round = 0; round < Math.max(1, this.app.batch.get()); round += 1) {
         session.flush();
         if (session.textProblems.get().length) throw unreadable(session);
-        queued.push(await this.#submit(session, front));
+        if (front) texts.unshift(session.text.get());
+        else queued.push(await this.#submit(session, session.text.get(), front));
         this.advancing = true;
         await advanceSeeds(this.app, session).finally(() => (this.advancing = false));
       }
+      // What is put at the front goes before all others: the last of a batch first, so that they run in their order.
+      for (const text of texts) queued.unshift(await this.#submit(session, text, front));
     } catch (error) {
       this.#refused(error, quiet);
     }
     return queued;
   }
 
-  /** @param {Session} session @param {boolean} front */
-  async #submit(session, front) {
+  /** @param {Session} session @param {string} text @param {boolean} front */
+  async #submit(session, text, front) {
     const job = newId();
     const expected = [...this.app.plan.get()].filter(([, { runs }]) => runs).map(([node]) => node);
     this.follow(session, job, expected);
     try {
       const { name: file, label } = session.file.get();
       const extra = { file: file ?? label, session: ownKey(session) };
-      await api.post('jobs', { workflow: session.text.get(), id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
+      await api.post('jobs', { workflow: text, id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
     } catch (error) {
       this.forget(job);
       throw error;
