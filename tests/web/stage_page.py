@@ -16,6 +16,7 @@ SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimat
 def show(page: Page, text: str, *, camera: tuple[float, float, float] = (-100, -100, 1), **settings: object) -> None:
     """Show a text on a canvas without anything beside it, with a canvas point at the stage's corner."""
     if page.url == "about:blank":
+        page.add_init_script("localStorage.setItem('nodegraph.welcomed', 'yes')")
         ready(page)
     page.evaluate("(settings) => nodegraph.set({yaml: false, minimap: false, side: null, ...settings})", settings)
     open_text(page, text)
