@@ -201,14 +201,14 @@ outputs: {latent: $empty}
 def test_a_saved_workflow_is_added_as_a_node(page: Page) -> None:
     open_page(page, EMPTY)
     page.evaluate(
-        """async (part) => {
-          for (const [name, text] of [['sub/square.yaml', part], ['sub/whole.yaml', 'nodes: {}']]) {
+        """async (files) => {
+          for (const [name, text] of Object.entries(files)) {
             const headers = { 'Content-Type': 'application/yaml', 'If-None-Match': '*' };
             await fetch(`api/v1/workflows/${encodeURIComponent(name)}`, { method: 'PUT', headers, body: text });
           }
           nodegraph.actions.run('file.openName', new CustomEvent('open', { detail: { name: 'sub/whole.yaml' } }));
         }""",
-        PART,
+        {"sub/a.yaml": PART, "sub/square.yaml": PART, "sub/whole.yaml": EMPTY},
     )
     wait_for(page, "app => app.session.get().file.get().name === 'sub/whole.yaml'")
     box = search(page)
@@ -216,7 +216,12 @@ def test_a_saved_workflow_is_added_as_a_node(page: Page) -> None:
     expect(box.get_by_role("option").first).to_have_text("./square.yamlsaved workflows")
     page.keyboard.press("Enter")
     assert nodes(page) == {"square": {"uses": "./square.yaml"}}
-    expect(page.locator('.node[data-id="square"] .widget[data-input="size"] .widget-field')).to_have_value("64")
+    box = search(page, x=500)
+    page.keyboard.type("./a")
+    expect(box.get_by_role("option").first).to_have_text("./a.yamlsaved workflows")
+    page.keyboard.press("Enter")
+    for name in ("square", "a"):
+        expect(page.locator(f'.node[data-id="{name}"] .widget[data-input="size"] .widget-field')).to_have_value("64")
 
 
 def open_palette(page: Page) -> Locator:
