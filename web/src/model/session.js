@@ -29,7 +29,7 @@ import { readText } from './read.js';
 
 export const PAUSE = 300;
 
-/** `example` is the one that it was opened from. @typedef {{name: string | null, etag: string | null, label: string, example?: string}} File */
+/** `example` is the one that it was opened from, `key` what its runs are found by. @typedef {{name: string | null, etag: string | null, label: string, example?: string, key?: string}} File */
 
 /**
  * @typedef {{

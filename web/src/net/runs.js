@@ -25,12 +25,21 @@ const UNCLAIMED = 1000;
 const REMEMBERED = 20;
 
 /**
- * What a file is called among those whose jobs are kept in mind over a reload.
+ * What a file is called among those whose jobs are kept in mind over a reload; null for one that has not been run yet.
  * @param {Session} session
  */
 export function keyOf(session) {
-  const { name: file, label } = session.file.get();
-  return file ?? `draft:${label}`;
+  const { name: file, key } = session.file.get();
+  return key ?? file;
+}
+
+/** The same, given to a file that has none; it is kept with its draft. @param {Session} session */
+function ownKey(session) {
+  const known = keyOf(session);
+  if (known !== null) return known;
+  const key = newId();
+  session.file.set({ ...session.file.get(), key });
+  return key;
 }
 
 export class Runs {
@@ -64,29 +73,34 @@ export class Runs {
     const session = this.app.session.get();
     /** @type {string[]} */
     const queued = [];
+    /** @type {string[]} */
+    const texts = [];
     try {
       for (let round = 0; round < Math.max(1, this.app.batch.get()); round += 1) {
         session.flush();
         if (session.textProblems.get().length) throw unreadable(session);
-        queued.push(await this.#submit(session, front));
+        if (front) texts.unshift(session.text.get());
+        else queued.push(await this.#submit(session, session.text.get(), front));
         this.advancing = true;
         await advanceSeeds(this.app, session).finally(() => (this.advancing = false));
       }
+      // What is put at the front goes before all others: the last of a batch first, so that they run in their order.
+      for (const text of texts) queued.unshift(await this.#submit(session, text, front));
     } catch (error) {
       this.#refused(error, quiet);
     }
     return queued;
   }
 
-  /** @param {Session} session @param {boolean} front */
-  async #submit(session, front) {
+  /** @param {Session} session @param {string} text @param {boolean} front */
+  async #submit(session, text, front) {
     const job = newId();
     const expected = [...this.app.plan.get()].filter(([, { runs }]) => runs).map(([node]) => node);
     this.follow(session, job, expected);
     try {
       const { name: file, label } = session.file.get();
-      const extra = { file: file ?? label, session: keyOf(session) };
-      await api.post('jobs', { workflow: session.text.get(), id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
+      const extra = { file: file ?? label, session: ownKey(session) };
+      await api.post('jobs', { workflow: text, id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
     } catch (error) {
       this.forget(job);
       throw error;
@@ -106,7 +120,7 @@ export class Runs {
       session.flush();
       if (session.textProblems.get().length) throw unreadable(session);
       const { name: file, label } = session.file.get();
-      const extra = { file: file ?? label, session: keyOf(session) };
+      const extra = { file: file ?? label, session: ownKey(session) };
       const job = await api.post('sweep', { workflow: session.text.get(), over, client: 'canvas', extra, ...placeOf(session) });
       this.follow(session, job.id);
       this.#keep(session, job.id);
@@ -231,7 +245,8 @@ export class Runs {
    * @param {Session} session
    */
   async restore(session) {
-    const kept = readJson(this.app.storage, KEPT)[keyOf(session)];
+    const key = keyOf(session);
+    const kept = key === null ? undefined : readJson(this.app.storage, KEPT)[key];
     if (!kept || this.trackers.has(session)) return;
     this.trackers.set(session, []);
     const tracker = this.follow(session, kept.job);
@@ -251,10 +266,13 @@ export class Runs {
       // An open one is told by its events, which are sent again.
       if (job.state === 'queued' || job.state === 'running') tracker.state = job.state;
       else if (tracker.isOpen) tracker.restore(job);
+      if (!tracker.isOpen) this.#close(session, job.id);
       this.#remember(session, tracker);
       this.publish();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.forget(tracker.job);
+      if (!(error instanceof ApiError) || error.status !== 404) return;
+      this.#close(session, tracker.job);
+      this.forget(tracker.job);
     }
   }
 
@@ -265,23 +283,35 @@ export class Runs {
     return numbers.length ? Math.min(...numbers) : null;
   }
 
-  /** @param {Session} session @param {string} job */
+  /** Keep in mind that a job is the last of a file. @param {Session} session @param {string} job */
   #keep(session, job) {
     const all = readJson(this.app.storage, KEPT);
-    const key = keyOf(session);
+    const key = ownKey(session);
     delete all[key];
     const entries = Object.entries({ ...all, [key]: { job, seq: this.lastSeen(), open: true } }).slice(-KEPT_JOBS);
-    this.app.storage?.setItem(KEPT, JSON.stringify(Object.fromEntries(entries)));
+    this.#store(Object.fromEntries(entries));
+  }
+
+  /** Keep in mind that nothing of a job is to come. @param {Session} session @param {string} job */
+  #close(session, job) {
+    const all = readJson(this.app.storage, KEPT);
+    const key = ownKey(session);
+    if (all[key]?.job === job) this.#store({ ...all, [key]: { ...all[key], open: false } });
+  }
+
+  /** @param {object} all */
+  #store(all) {
+    try {
+      this.app.storage?.setItem(KEPT, JSON.stringify(all));
+    } catch {
+      // Without room for it a reload does not find the run again.
+    }
   }
 
   /** @param {Session} session @param {Tracker} tracker */
   #ended(session, tracker) {
     this.#remember(session, tracker);
-    const all = readJson(this.app.storage, KEPT);
-    const key = keyOf(session);
-    if (all[key]?.job === tracker.job) {
-      this.app.storage?.setItem(KEPT, JSON.stringify({ ...all, [key]: { ...all[key], open: false } }));
-    }
+    this.#close(session, tracker.job);
     this.app.ended.set({ session, run: tracker.snapshot(), error: tracker.error });
   }
 }

@@ -1,5 +1,10 @@
 /** Jobs as rows of the queue and its history. @module */
 /** @import {App, Picture} from '../app.js' */
+/** @import {Scalar} from '../model/types.js' */
+import { writeText } from '../model/document.js';
+import { setParam } from '../model/graph.js';
+import { readText } from '../model/read.js';
+import { escape } from '../model/values.js';
 import { api, name } from '../net/api.js';
 import { pictureOf } from '../net/tracker.js';
 import { h, icon } from '../util/h.js';
@@ -12,7 +17,7 @@ import { durationText, show, thumb, timeText } from './thumbs.js';
  *   started: number | null, finished: number | null, error: string | null, priority: number, batch: string | null}} Job
  */
 
-/** What is shown of a job beyond that. @typedef {{file: string, workflow: string, pictures: Picture[], hint: string | undefined}} Known */
+/** What is shown of a job beyond that. @typedef {{file: string, workflow: string, params: Record<string, Scalar>, pictures: Picture[], hint: string | undefined}} Known */
 
 const DRAG = 'application/x-nodegraph-job';
 const SHOWN = 4;
@@ -28,7 +33,7 @@ export class Details {
 
   /** @param {Job} job */
   of(job) {
-    return this.known.get(`${job.id} ${job.state}`) ?? { file: '', workflow: '', pictures: [], hint: undefined };
+    return this.known.get(`${job.id} ${job.state}`) ?? { file: '', workflow: '', params: {}, pictures: [], hint: undefined };
   }
 
   /** @param {readonly Job[]} jobs */
@@ -49,7 +54,7 @@ function knownOf({ request, result }) {
   const pictures = outputs.flatMap(({ files = [] }) => files.map(pictureOf));
   const named = /^name: *["']?([^\n"']{1,200})/m.exec(request.workflow)?.[1];
   const hint = result?.problems?.find((/** @type {any} */ problem) => problem.severity !== 'warning')?.hint;
-  return { file: String(request.extra?.file || request.file || named || ''), workflow: request.workflow, pictures, hint };
+  return { file: String(request.extra?.file || request.file || named || ''), workflow: request.workflow, params: request.params ?? {}, pictures, hint };
 }
 
 /**
@@ -154,9 +159,21 @@ export function endedRow(app, job, details, { retry, remove }) {
 }
 
 /** @param {App} app @param {Known} known */
-function openTool(app, { workflow, file }) {
+function openTool(app, { workflow, params, file }) {
   return tool('open', 'workflows', t('queue.load'), () => {
     const label = t('queue.load.label', { file: file || t('file.untitled') });
-    app.actions.run(/^\s*\{/.test(workflow) ? 'file.importText' : 'file.openText', new CustomEvent('open', { detail: { text: workflow, label } }));
+    app.actions.run(/^\s*\{/.test(workflow) ? 'file.importText' : 'file.openText', new CustomEvent('open', { detail: { text: withParams(workflow, params), label } }));
   });
+}
+
+/**
+ * A workflow with the values that a job gave its parameters.
+ * @param {string} text
+ * @param {Record<string, Scalar>} params
+ */
+function withParams(text, params) {
+  const read = readText(text);
+  if (!read.graph || !Object.keys(params).length) return text;
+  const graph = Object.entries(params).reduce((before, [name, value]) => setParam(before, name, typeof value === 'string' ? escape(value) : value), read.graph);
+  return writeText(read, graph).text;
 }
