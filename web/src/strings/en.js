@@ -125,7 +125,6 @@ export default {
   'gallery.sent': '{node} loads the picture now.',
   'gallery.size': 'Size',
   'gallery.workflow': 'Open its workflow',
-  'group.view': 'View',
   'keys.add': 'Add to the selection',
   'keys.add.how': 'Ctrl or Shift + click',
   'keys.box': 'Select a box',

@@ -125,7 +125,6 @@ export default {
   'gallery.sent': '{node} 现在会载入此图片。',
   'gallery.size': '尺寸',
   'gallery.workflow': '打开其工作流',
-  'group.view': '视图',
   'keys.add': '加入选择',
   'keys.add.how': 'Ctrl 或 Shift + 单击',
   'keys.box': '框选',
