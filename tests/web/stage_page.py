@@ -16,7 +16,7 @@ SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimat
 def show(page: Page, text: str, *, camera: tuple[float, float, float] = (-100, -100, 1), **settings: object) -> None:
     """Show a text on a canvas without anything beside it, with a canvas point at the stage's corner."""
     if page.url == "about:blank":
-        page.add_init_script("localStorage.setItem('nodegraph.welcomed', '1')")
+        page.add_init_script("localStorage.setItem('nodegraph.welcomed', 'yes')")
         ready(page)
     page.evaluate("(settings) => nodegraph.set({yaml: false, minimap: false, side: null, ...settings})", settings)
     open_text(page, text)
@@ -120,8 +120,7 @@ def caught(page: Page, action: str) -> None:
         """(id) => {
           window.asked = [];
           const label = nodegraph.actions.all.get(id)?.label ?? 'view.fit';
-          const run = (event) => void window.asked.push(event?.detail ?? null);
-          nodegraph.actions.add({ id, label, group: 'menu.view', run });
+          nodegraph.actions.add({ id, label, group: 'menu.view', run: (event) => void window.asked.push(event?.detail ?? null) });
         }""",
         action,
     )

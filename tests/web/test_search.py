@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.web.flows import wait_for
 from tests.web.stage_page import at, drag, place, show, socket, value
 from tests.web.widgets_page import text_of
 
@@ -187,6 +188,40 @@ def test_a_link_is_dropped_on_the_canvas_and_goes_on(page: Page) -> None:
     page.keyboard.type("encode")
     page.keyboard.press("Enter")
     assert value(page, "k", "negative") == "$negative"
+
+
+PART = """nodegraph: 1
+params: {size: 64}
+nodes:
+  empty: {uses: EmptyLatentImage, with: {width: $size, height: $size}}
+outputs: {latent: $empty}
+"""
+
+
+def test_a_saved_workflow_is_added_as_a_node(page: Page) -> None:
+    open_page(page, EMPTY)
+    page.evaluate(
+        """async (files) => {
+          for (const [name, text] of Object.entries(files)) {
+            const headers = { 'Content-Type': 'application/yaml', 'If-None-Match': '*' };
+            await fetch(`api/v1/workflows/${encodeURIComponent(name)}`, { method: 'PUT', headers, body: text });
+          }
+          nodegraph.actions.run('file.openName', new CustomEvent('open', { detail: { name: 'sub/whole.yaml' } }));
+        }""",
+        {"sub/a.yaml": PART, "sub/square.yaml": PART, "sub/whole.yaml": EMPTY},
+    )
+    wait_for(page, "app => app.session.get().file.get().name === 'sub/whole.yaml'")
+    box = search(page)
+    page.keyboard.type("square")
+    expect(box.get_by_role("option").first).to_have_text("./square.yamlsaved workflows")
+    page.keyboard.press("Enter")
+    assert nodes(page) == {"square": {"uses": "./square.yaml"}}
+    box = search(page, x=500)
+    page.keyboard.type("./a")
+    expect(box.get_by_role("option").first).to_have_text("./a.yamlsaved workflows")
+    page.keyboard.press("Enter")
+    for name in ("square", "a"):
+        expect(page.locator(f'.node[data-id="{name}"] .widget[data-input="size"] .widget-field')).to_have_value("64")
 
 
 def open_palette(page: Page) -> Locator:

@@ -106,17 +106,18 @@ class Parts {
         const { graph } = readText(await response.text());
         if (!graph || session !== this.app.session.get()) continue;
         this.specs.set(uses, partSpec(uses, graph, this.app.catalogue.get()));
-        this.#mix();
+        this.#mix(true);
       } catch {
         // It stays a node of an unknown type; the checker says that the file is not there.
       }
     }
   }
 
-  #mix() {
+  /** @param {boolean} [isMore] whether there is one that the catalogue lacks, though nobody else has changed it */
+  #mix(isMore = false) {
     const { catalogue } = this.app;
     const base = catalogue.get();
-    if (base === this.shown || !this.specs.size) return;
+    if ((base === this.shown && !isMore) || !this.specs.size) return;
     this.shown = { ...base, specs: new Map([...base.specs, ...this.specs]) };
     catalogue.set(this.shown);
   }

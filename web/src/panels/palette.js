@@ -112,7 +112,7 @@ function folderElement(app, folder, open) {
  */
 function entry(app, spec, withCategory) {
   const add = () => {
-    const id = addInMiddle(app, spec.name);
+    const id = addInMiddle(app, spec);
     if (id === null) app.say('warning', t('search.cannot'));
     else app.say('info', t('panel.nodes.added', { name: id }));
   };

@@ -8,6 +8,7 @@
 /** @import {NodeSpec} from '../model/types.js' */
 /** @import {Accept} from './palette/add.js' */
 import { colourOf } from '../model/catalogue.js';
+import { api } from '../net/api.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { openPopup } from '../widgets/popup.js';
@@ -16,6 +17,7 @@ import { typeHelp } from './palette/help.js';
 import { rank, shown } from './palette/rank.js';
 
 const MOST = 100;
+const MOST_FILES = 500;
 
 /** @typedef {{x: number, y: number, clientX: number, clientY: number, accept?: Accept}} Wanted */
 
@@ -33,7 +35,7 @@ export function mountSearch(app, element) {
     id: 'search.add', label: 'search.open', group: '', enabled: () => app.session.get().editable,
     run: (event) => {
       const { type, x, y } = /** @type {CustomEvent<{type: string, x: number, y: number}>} */ (event).detail;
-      addType(app, type, { x, y });
+      addType(app, app.catalogue.get().specs.get(type), { x, y });
     },
   });
 }
@@ -61,7 +63,7 @@ function openSearch(app, element, wanted) {
     const spec = state.found[i];
     if (!spec) return;
     popup.close();
-    const id = addType(app, spec.name, where, accept);
+    const id = addType(app, spec, where, accept);
     if (id === null) app.say('warning', t('search.cannot'));
     else app.actions.run('view.focus', new CustomEvent('focus', { detail: { id, still: true } }));
   };
@@ -73,10 +75,10 @@ function openSearch(app, element, wanted) {
     else field.removeAttribute('aria-activedescendant');
     list.children[state.at]?.scrollIntoView({ block: 'nearest' });
   };
-  const draw = () => {
-    const recent = recentTypes(app);
-    state.found = rank(fitting, field.value, recent).slice(0, MOST);
-    state.at = 0;
+  const draw = (keep = false) => {
+    const before = state.found[state.at];
+    state.found = rank(fitting, field.value, recentTypes(app)).slice(0, MOST);
+    state.at = keep && before ? Math.max(0, state.found.indexOf(before)) : 0;
     list.replaceChildren(...state.found.map((spec, i) => item(spec, i, take, () => {
       state.at = i;
       mark();
@@ -85,7 +87,7 @@ function openSearch(app, element, wanted) {
     said.textContent = t('search.count', { count: state.found.length });
     mark();
   };
-  field.addEventListener('input', draw);
+  field.addEventListener('input', () => draw());
   field.addEventListener('keydown', (event) => {
     /** @type {Record<string, number>} */
     const moves = { ArrowDown: state.at + 1, ArrowUp: state.at - 1, PageDown: state.at + 8, PageUp: state.at - 8 };
@@ -103,6 +105,31 @@ function openSearch(app, element, wanted) {
     head, field, h('div', { class: 'search-body' }, list, help), said);
   draw();
   const popup = openPopup(element, content, { x: where.clientX, y: where.clientY });
+  // What such a file takes and gives is not known before a node uses it, so it fits no link yet.
+  if (!accept) void savedParts(app).then((parts) => {
+    if (parts.length === 0 || !list.isConnected) return;
+    fitting.push(...parts);
+    draw(true);
+  });
+}
+
+/**
+ * The saved workflows beside the shown one, which a node may use.
+ * @param {App} app
+ * @returns {Promise<NodeSpec[]>}
+ */
+async function savedParts(app) {
+  const { name: own } = app.session.get().file.get();
+  if (own === null) return [];
+  const folder = own.slice(0, own.lastIndexOf('/') + 1);
+  const { specs } = app.catalogue.get();
+  /** @type {{name: string}[]} */
+  const saved = await api.get('workflows', { limit: MOST_FILES }).then(({ workflows }) => workflows, () => []);
+  const beside = saved.filter(({ name }) => name !== own && name.startsWith(folder) && /\.ya?ml$/.test(name));
+  return beside.map(({ name }) => `./${name.slice(folder.length)}`).filter((uses) => !specs.has(uses)).map((uses) => ({
+    name: uses, display_name: uses, category: t('search.saved'), pack: '', version: 0, description: t('search.saved.help'),
+    output_node: false, inputs: [], outputs: [],
+  }));
 }
 
 /**

@@ -356,6 +356,8 @@ export default {
   'search.nothing': 'no node fits',
   'search.open': 'Add a node…',
   'search.placeholder': 'Name, category, or what it does',
+  'search.saved': 'saved workflows',
+  'search.saved.help': 'A saved workflow as one node: its parameters become inputs, its outputs outputs.',
   'search.types': 'Node types',
   'tabs.label': 'Open files',
   'view.addNode': 'Add a node…',

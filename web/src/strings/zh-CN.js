@@ -356,6 +356,8 @@ export default {
   'search.nothing': '没有合适的节点',
   'search.open': '添加节点…',
   'search.placeholder': '名称、类别或用途',
+  'search.saved': '已保存的工作流',
+  'search.saved.help': '将已保存的工作流作为一个节点：它的参数成为输入，它的输出成为输出。',
   'search.types': '节点类型',
   'tabs.label': '打开的文件',
   'view.addNode': '添加节点…',

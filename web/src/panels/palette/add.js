@@ -93,14 +93,13 @@ function placeFor(graph, spec, id, at, socket) {
 /**
  * Add a node of a type to the file that is shown, and select it; answers its name, null if the file cannot be edited.
  * @param {App} app
- * @param {string} type
+ * @param {NodeSpec | undefined} spec
  * @param {Point} at
  * @param {Accept} [accept]
  * @returns {string | null}
  */
-export function addType(app, type, at, accept) {
+export function addType(app, spec, at, accept) {
   const catalogue = app.catalogue.get();
-  const spec = catalogue.specs.get(type);
   const session = app.session.get();
   if (!spec) return null;
   let id = '';
@@ -110,7 +109,7 @@ export function addType(app, type, at, accept) {
     return added.graph;
   });
   if (!done) return null;
-  noteRecent(app, type);
+  noteRecent(app, spec.name);
   // As in the editors that people come from; a seed that stands in a file stays what it is until somebody says otherwise.
   for (const input of spec.inputs) if (input.control) setControl(app, session, id, input.name, 'randomize');
   session.selection.set(new Set([id]));
@@ -130,9 +129,9 @@ export function middle(app) {
 /**
  * Add a node in the middle of what is seen, beside one that lies there already.
  * @param {App} app
- * @param {string} type
+ * @param {NodeSpec} spec
  */
-export function addInMiddle(app, type) {
+export function addInMiddle(app, spec) {
   const at = middle(app);
   const { places } = app.session.get().graph.get();
   const corner = { x: at.x - 115, y: at.y - 60 };
@@ -140,5 +139,5 @@ export function addInMiddle(app, type) {
     corner.x += 30;
     corner.y += 30;
   }
-  return addType(app, type, corner);
+  return addType(app, spec, corner);
 }
