@@ -64,7 +64,11 @@ def test_a_long_drag_is_one_step_and_escape_takes_it_back(page: Page) -> None:
     show(page, THREE)
     x, y = title(page, "model")
     page.evaluate(
-        "() => { let now = 0; nodegraph.session.get().clock = {...nodegraph.session.get().clock, now: () => now += 5000}; }"
+        """() => {
+          let now = 0;
+          const session = nodegraph.session.get();
+          session.clock = {...session.clock, now: () => now += 5000};
+        }"""
     )
     drag(page, (x, y), (x + 60, y + 60))
     page.evaluate("() => nodegraph.session.get().undo()")
@@ -251,8 +255,13 @@ def test_a_node_is_folded_to_its_header(page: Page) -> None:
 
 
 def test_modes_and_problems_are_seen(page: Page) -> None:
-    text = THREE.replace("save: {uses: SaveImage", "save: {uses: Gone").replace("model: {uses", "model: {note: from the shelf, uses")
-    show(page, text.replace("text: {uses", "text: {mode: bypassed, uses").replace("model: {note", "model: {mode: muted, note"))
+    text = THREE.replace("save: {uses: SaveImage", "save: {uses: Gone").replace(
+        "model: {uses", "model: {note: from the shelf, uses"
+    )
+    show(
+        page,
+        text.replace("text: {uses", "text: {mode: bypassed, uses").replace("model: {note", "model: {mode: muted, note"),
+    )
     expect(node(page, "model")).to_have_class(re.compile(r"\bmuted\b"))
     expect(node(page, "model").get_by_role("img", name="from the shelf")).to_be_visible()
     expect(node(page, "text")).to_have_class(re.compile(r"\bbypassed\b"))
@@ -322,7 +331,8 @@ def test_a_type_that_is_dropped_becomes_a_node(page: Page) -> None:
           const data = new DataTransfer();
           data.setData('application/x-nodegraph-type', 'VAEDecode');
           for (const type of ['dragover', 'drop']) {
-            document.getElementById('stage').dispatchEvent(new DragEvent(type, {bubbles: true, cancelable: true, clientX: x, clientY: y, dataTransfer: data}));
+            const how = {bubbles: true, cancelable: true, clientX: x, clientY: y, dataTransfer: data};
+            document.getElementById('stage').dispatchEvent(new DragEvent(type, how));
           }
         }""",
         [x, y],

@@ -152,7 +152,8 @@ notes: [{{text: "{NASTY}", at: [400, 200], size: [300, 100]}}]
     page.evaluate(
         """(text) => {
           nodegraph.problems.set([{code: 'x', node: 'a', message: text, hint: text}]);
-          nodegraph.run.set({...nodegraph.run.get(), nodes: new Map([['a', {state: 'failed', problem: {code: 'y', message: text + '!'}}]])});
+          const failed = {state: 'failed', problem: {code: 'y', message: text + '!'}};
+          nodegraph.run.set({...nodegraph.run.get(), nodes: new Map([['a', failed]])});
         }""",
         shown,
     )
@@ -232,7 +233,9 @@ def test_a_file_without_layout_is_laid_out_so_that_nothing_overlaps(page: Page) 
     open_text(page, text)
     overlaps = """() => {
       const boxes = [...document.querySelectorAll('.node')].map((node) => node.getBoundingClientRect());
-      return boxes.some((a, i) => boxes.some((b, j) => i < j && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
+      const beside = (a, b) => a.left >= b.right - 1 || b.left >= a.right - 1;
+      const meet = (a, b) => !beside(a, b) && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+      return boxes.some((a, i) => boxes.some((b, j) => i < j && meet(a, b)));
     }"""
     page.evaluate("() => nodegraph.actions.run('view.fit')")
     page.evaluate("() => nodegraph.camera.update((camera) => ({...camera, scale: 0.36}))")

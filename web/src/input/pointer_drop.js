@@ -5,6 +5,8 @@
  */
 
 /** @import {Stage} from '../view/stage.js' */
+import { HEADER } from '../view/geometry.js';
+import { detail } from '../view/node.js';
 
 export const NODE_TYPE = 'application/x-nodegraph-type';
 
@@ -26,16 +28,16 @@ export function mountDrop(stage) {
 }
 
 /**
- * Add a node where it was dropped, select it and give it the focus.
+ * Add a node where it was dropped, and give it the focus.
  * @param {Stage} stage
  * @param {string} type
  * @param {{clientX: number, clientY: number}} at
  */
 function dropNode(stage, type, at) {
   const { x, y } = stage.toCanvas(at);
-  const detail = { type, x: Math.round(x - 20), y: Math.round(y - 15) };
-  if (!stage.app.actions.run('search.add', new CustomEvent('add', { detail }))) return;
-  const [id = ''] = stage.session.selection.get();
-  stage.scheduler.run();
-  stage.views.get(id)?.element.focus({ preventScroll: true });
+  // Held at its header, a little inside.
+  const where = { type, x: Math.round(x - 20), y: Math.round(y - HEADER / 2) };
+  if (!stage.app.actions.run('search.add', detail(where))) return;
+  const [id] = stage.session.selection.get();
+  if (id !== undefined) stage.ensure(id)?.element.focus({ preventScroll: true });
 }

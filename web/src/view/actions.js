@@ -14,7 +14,7 @@ import { renameInPlace } from './rename.js';
 /** @param {Stage} stage */
 export function addViewActions(stage) {
   const { app } = stage;
-  const group = 'view.group';
+  const group = 'menu.view';
   app.actions.add(
     { id: 'view.fit', label: 'view.fit', group, keys: ['Period'], run: () => fitView(stage) },
     { id: 'view.zoomIn', label: 'view.zoomIn', group, keys: ['Alt+Equal', 'Alt+NumpadAdd'], run: () => zoomBy(stage, 1.25) },
@@ -23,9 +23,9 @@ export function addViewActions(stage) {
     { id: 'view.links', label: 'view.links', group, run: () => app.set({ links: nextLinks(app.settings.get().links) }) },
     { id: 'view.mode.hand', label: 'view.mode.hand', group, keys: ['KeyH'], checked: () => app.settings.get().drag === 'pan', run: () => app.set({ drag: 'pan' }) },
     { id: 'view.mode.select', label: 'view.mode.select', group, keys: ['KeyV'], checked: () => app.settings.get().drag === 'select', run: () => app.set({ drag: 'select' }) },
-    { id: 'view.focus', label: 'view.focus', group, run: (event) => focusNode(stage, String(detailOf(event).id ?? ''), detailOf(event)) },
-    { id: 'view.fold', label: 'view.fold', group, run: (event) => fold(stage, String(detailOf(event).id ?? '')) },
-    { id: 'view.rename', label: 'view.rename', group, run: (event) => renameInPlace(stage, String(detailOf(event).key ?? [...stage.session.selection.get()][0] ?? '')) },
+    { id: 'view.focus', label: 'view.focus', group: '', run: (event) => focusNode(stage, String(detailOf(event).id ?? ''), detailOf(event)) },
+    { id: 'view.fold', label: 'view.fold', group: '', run: (event) => fold(stage, String(detailOf(event).id ?? '')) },
+    { id: 'view.rename', label: 'view.rename', group: '', run: (event) => renameInPlace(stage, String(detailOf(event).key ?? [...stage.session.selection.get()][0] ?? '')) },
   );
 }
 

@@ -47,7 +47,7 @@ export function follow(stage) {
 function repaint(stage) {
   requestAnimationFrame(() => {
     stage.palette = readPalette(stage.element);
-    stage.scheduler.mark(VIEW | MAP);
+    stage.scheduler.mark(STATE | VIEW | MAP);
   });
 }
 

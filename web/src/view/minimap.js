@@ -51,9 +51,10 @@ export function mountMinimap(stage) {
     const view = shownBy(stage.camera, stage);
     const [left, right] = [clamp((view.x - map.x) * map.scale, WIDTH), clamp((view.x + view.width - map.x) * map.scale, WIDTH)];
     const [top, bottom] = [clamp((view.y - map.y) * map.scale, HEIGHT), clamp((view.y + view.height - map.y) * map.scale, HEIGHT)];
-    frame.style.transform = `translate(${left}px, ${top}px)`;
-    frame.style.width = `${Math.max(4, right - left)}px`;
-    frame.style.height = `${Math.max(4, bottom - top)}px`;
+    // Whole pixels: a width that changes by a hair would have the page laid out again.
+    frame.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+    frame.style.width = `${Math.max(4, Math.round(right - left))}px`;
+    frame.style.height = `${Math.max(4, Math.round(bottom - top))}px`;
   };
 
   /** While nodes move, the map waits until they lie still. */

@@ -45,6 +45,7 @@ export class NodeView {
     this.rowViews = new Map();
     /** @type {Pictures | null} */
     this.pictures = null;
+    this.tip = '';
     /** @type {HTMLElement | null} */
     this.trouble = null;
     /** @type {Partial<Facts> & {node?: NodeBox['node'], place?: NodeBox['place'], spec?: NodeBox['spec'], layout?: NodeBox['layout'], z?: number}} */
@@ -78,7 +79,8 @@ export class NodeView {
   /** @param {NodeBox} box */
   #lie({ x, y, width, height, z }) {
     const { style } = this.element;
-    style.transform = `translate(${x}px, ${y}px)`;
+    style.left = `${x}px`;
+    style.top = `${y}px`;
     style.width = `${width}px`;
     style.height = `${height}px`;
     style.zIndex = String(z);
@@ -108,9 +110,12 @@ export class NodeView {
   /** @param {NodeBox} box */
   #head({ node, place, spec, layout }) {
     const title = node.title ?? spec.display_name;
+    const id = node.id === title ? '' : node.id;
     this.title.textContent = title;
-    this.name.textContent = node.id === title ? '' : node.id;
-    this.head.title = [node.note, spec.missing ? t('view.missing', { type: node.uses }) : spec.description].filter(Boolean).join('\n\n');
+    this.name.textContent = id;
+    // What is cut off costs a layer of its own when it is drawn, so only what may be too long is.
+    this.head.classList.toggle('long', title.length * 8 + id.length * 7 > layout.width - 100);
+    this.tip = [node.note, spec.missing ? t('view.missing', { type: node.uses }) : spec.description].filter(Boolean).join('\n\n');
     this.fold.setAttribute('aria-label', t(place.collapsed ? 'view.unfold' : 'view.fold'));
     this.fold.setAttribute('aria-expanded', String(!place.collapsed));
     const { classList } = this.element;
@@ -132,7 +137,8 @@ export class NodeView {
     const state = run?.state ?? '';
     this.element.dataset.state = state;
     this.element.classList.toggle('wrong', errors.length > 0 || state === 'failed');
-    this.element.classList.toggle('planned-cached', plan?.runs === false && plan.reason === 'cached' && state === '');
+    this.element.classList.toggle('kept', plan?.runs === false && plan.reason === 'hit');
+    this.head.title = [this.tip, plan?.text].filter(Boolean).join('\n\n');
     const badges = [];
     if (place.pinned) badges.push(badge('pin', t('view.pinned')));
     if (node.note) badges.push(badge('note', node.note));
@@ -254,7 +260,7 @@ function stateBadges(run, plan) {
     case 'failed': return [...time, badge('cross', run.problem?.message ?? t('view.state.failed'), 'bad')];
     case 'skipped': return [badge('skip', run.message ?? t('view.state.skipped'))];
     case 'waiting': return [badge('clock', t('view.state.waiting'))];
-    default: return plan && !plan.runs ? [badge('cached', plan.text, 'cached')] : [];
+    default: return plan?.reason === 'hit' ? [badge('cached', plan.text, 'cached')] : plan?.reason === 'idle' ? [badge('skip', plan.text)] : [];
   }
 }
 

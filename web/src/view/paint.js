@@ -14,7 +14,7 @@ import { paintOf } from './colours.js';
 import { middle, trace } from './curve.js';
 import { crosses, stopsOf } from './scene.js';
 
-/** @typedef {Record<'grid' | 'far' | 'accent' | 'bad' | 'good' | 'muted' | 'bypassed' | 'back' | 'text', string>} Palette */
+/** @typedef {Record<'grid' | 'far' | 'accent' | 'bad' | 'good' | 'muted' | 'bypassed' | 'back' | 'node' | 'text', string>} Palette */
 
 /**
  * All that a picture of the canvas is drawn from. `fade` goes from 0 (nodes of the page alone) to 1 (boxes alone).
@@ -161,7 +161,8 @@ function paintPoints(ctx, { selection, palette }, byColour) {
 }
 
 /**
- * Nodes that are not on the page, or not only. Links lie under them.
+ * Nodes that are not on the page, or not only: those that are still to come look like nodes without anything in them. Links
+ * lie under them.
  * @param {CanvasRenderingContext2D} ctx
  * @param {Picture} picture
  * @param {Box} view
@@ -182,7 +183,8 @@ function paintBoxes(ctx, picture, view) {
     if (list) list.push(box);
     else into.set(colour, [box]);
   }
-  fillBoxes(ctx, whole, picture, 1);
+  if (fade < 1 && whole.size) fillBoxes(ctx, new Map([[picture.palette.node, [...whole.values()].flat()]]), picture, 1);
+  fillBoxes(ctx, whole, picture, fade);
   fillBoxes(ctx, fading, picture, fade);
 }
 
@@ -263,7 +265,7 @@ export function readPalette(element) {
   };
   const palette = {
     grid: colour('grid'), far: colour('node-far'), accent: colour('accent'), bad: colour('bad'), good: colour('good'),
-    muted: colour('muted'), bypassed: colour('bypassed'), back: colour('back'), text: colour('text'),
+    muted: colour('muted'), bypassed: colour('bypassed'), back: colour('back'), node: colour('node'), text: colour('text'),
   };
   probe.remove();
   return palette;

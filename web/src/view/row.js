@@ -20,6 +20,9 @@ import { makeWidget } from '../widgets/index.js';
 
 /** @typedef {{app: App, session: Session}} Host */
 
+/** Names that surely fit. What is cut off costs a layer of its own when it is drawn, so only longer ones are. */
+const SHORT = 13;
+
 /**
  * How a row shows what an input gets: by its widget, which shows links and parameters too, or in words.
  * @typedef {'link' | 'param' | 'widget' | 'socket'} Source
@@ -65,7 +68,7 @@ export class RowView {
     this.element.append(this.body);
     if (this.output) {
       this.outSocket = outputSocket(this.output, /** @type {number} */ (row.output), catalogue);
-      this.element.append(h('span', { class: 'row-out', textContent: this.output.name }), this.outSocket);
+      this.element.append(h('span', { class: this.output.name.length > SHORT ? 'row-out long' : 'row-out', textContent: this.output.name }), this.outSocket);
     }
     /** @type {Source | null} */
     this.source = null;
@@ -138,7 +141,7 @@ export class RowView {
     if (text === this.shown) return;
     this.shown = text;
     this.#dropWidget();
-    const name = h('span', { class: 'row-name', textContent: input.name, title: tip(input) });
+    const name = h('span', { class: input.name.length > SHORT ? 'row-name long' : 'row-name', textContent: input.name, title: tip(input) });
     this.body.replaceChildren(name, ...(text ? [h('span', { class: 'row-source', textContent: text, title: text })] : []));
   }
 
@@ -146,6 +149,7 @@ export class RowView {
   #mountWidget(input) {
     const widget = this.#makeWidget(input);
     this.shown = undefined;
+    widget.element.classList.toggle('short-name', input.name.length <= SHORT);
     this.body.replaceChildren(widget.element);
     return widget;
   }

@@ -30,9 +30,10 @@ import { Scene } from './scene.js';
 
 const MOUNTS = 24;
 const MOUNT_TIME = 5;
+const REST = 120;
 /** More nodes than this are not kept on the page, however many are in view. */
 export const MOST_MOUNTED = 140;
-const MARGIN = 80;
+const MARGIN = 40;
 /** @type {readonly Problem[]} */
 const NO_PROBLEMS = [];
 
@@ -63,6 +64,10 @@ export class Stage {
     this.linking = null;
     /** The link that is selected. @type {{node: string, input: string} | null} */
     this.marked = null;
+    /** @type {Camera | null} */
+    this.seenCamera = null;
+    this.movedAt = 0;
+    this.later = 0;
     /** How the layers lie. */
     this.transform = '';
     this.fade = 0;
@@ -211,6 +216,7 @@ export class Stage {
       this.fade = fade;
       this.nodeLayer.style.opacity = String(1 - fade);
       this.nodeLayer.style.visibility = fade === 1 ? 'hidden' : '';
+      this.nodeLayer.classList.toggle('far', fade > 0);
     }
     return this.#mount(fade);
   }
@@ -226,13 +232,15 @@ export class Stage {
     }
     this.#unmount(new Set(wanted.map(({ id }) => id)), fade);
     const began = performance.now();
+    // From afar boxes do while the canvas moves; the nodes come when it rests.
+    const most = fade > 0 && this.#moves(began) ? 0 : MOUNTS;
     let made = 0;
     let waiting = 0;
     for (const box of wanted) {
       if (views.has(box.id)) continue;
       const must = stays.has(box.id);
       if (!must && (views.size >= MOST_MOUNTED)) continue;
-      if (!must && (made >= MOUNTS || (made > 0 && performance.now() - began > MOUNT_TIME))) {
+      if (!must && (made >= most || (made > 0 && performance.now() - began > MOUNT_TIME))) {
         waiting += 1;
         continue;
       }
@@ -242,8 +250,23 @@ export class Stage {
       this.nodeLayer.append(node.element);
       made += 1;
     }
-    if (waiting) this.scheduler.mark(VIEW);
+    if (waiting && most > 0) this.scheduler.mark(VIEW);
+    else if (waiting) this.#lookLater();
     return made > 0;
+  }
+
+  /** Whether the camera has moved in the last moment. @param {number} now */
+  #moves(now) {
+    if (this.camera !== this.seenCamera) {
+      this.seenCamera = this.camera;
+      this.movedAt = now;
+    }
+    return now - this.movedAt < REST;
+  }
+
+  #lookLater() {
+    clearTimeout(this.later);
+    this.later = window.setTimeout(() => this.scheduler.mark(VIEW), REST);
   }
 
   /**
@@ -252,11 +275,11 @@ export class Stage {
    * @param {number} fade
    */
   #unmount(wanted, fade) {
-    const near = shownBy(this.camera, this, 4 * MARGIN);
+    const near = shownBy(this.camera, this, 3 * MARGIN);
     for (const [id, view] of this.views) {
       if (wanted.has(id)) continue;
       const box = this.scene.boxes.get(id);
-      if (box && fade < 1 && this.views.size < MOST_MOUNTED / 2 && overlap(box, near)) continue;
+      if (box && fade < 1 && this.views.size < MOST_MOUNTED / 3 && overlap(box, near)) continue;
       view.destroy();
       this.views.delete(id);
     }
