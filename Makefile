@@ -7,6 +7,7 @@ PYTHON ?= python3
 UV ?=
 TORCH_INDEX ?=
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,12 +38,13 @@ help: ## List the targets
 	@echo "  UV=1                install with uv instead of pip"
 	@echo "  TORCH_INDEX=URL     take torch from there, for example https://download.pytorch.org/whl/cpu"
 	@echo "  ARGS='-k sampler'   passed on by test and benchmark"
+	@echo "  JOBS=4              how many files of tests run at a time"
 
 demo: $(RUN) ## Draw a picture with the built-in model and say where it is
 	@$(BIN)/nodegraph run workflows/hello.yaml
 
 test: $(TEST) ## Run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(DEV) ## Check style, formatting, types and which room imports which
 	$(BIN)/ruff check .

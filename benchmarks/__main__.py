@@ -15,6 +15,7 @@ BENCHMARKS = (
     "store",
     "jobs",
     "server",
+    "canvas",
     "yaml_load",
     "convert",
     "sampling",

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +27,7 @@ from benchmarks.jobs import PACK, prompt
 from benchmarks.table import print_table
 
 HEAVY = '''
+from nodegraph.node import NO_CONTEXT, Context
 
 @node(category="benchmark", output_node=True)
 def Compute(seconds: float, salt: int = 0) -> Saved:
@@ -36,6 +39,17 @@ def Compute(seconds: float, salt: int = 0) -> Saved:
     while time.monotonic() < until:
         a = torch.tanh(a @ a)
     return Saved(shown={"text": ["done"]})
+
+
+@node(category="benchmark", numeric=False)
+def Tick(value: int = 0, context: Context = NO_CONTEXT) -> int:
+    """Tells ten events within ten milliseconds: eight of progress between its start and its end."""
+    import time
+
+    for i in range(8):
+        context.progress(i + 1, 8)
+        time.sleep(0.0009)
+    return value + 1
 '''
 
 
@@ -161,6 +175,69 @@ async def fan_out(session: aiohttp.ClientSession, url: str, pid: int, clients: i
     return min(counts), grown
 
 
+@dataclass(frozen=True)
+class Flood:
+    """What many clients got of many events. made: events a second. least: those that the slowest client got. lost:
+    lasting events that any client lacked. grown, most: MiB by which the server had grown afterwards, and at most."""
+
+    made: float
+    least: int
+    total: int
+    lost: int
+    grown: float
+    most: float
+
+
+async def flood(session: aiohttp.ClientSession, url: str, pid: int, clients: int, nodes: int) -> Flood:
+    """Many clients on websockets, while a job makes about 1,000 events a second for some seconds."""
+    before = peak = resident(pid)
+    chain: dict[str, object] = {"n0": {"uses": "Tick", "with": {"value": 0}}}
+    for i in range(1, nodes):
+        chain[f"n{i}"] = {"uses": "Tick", "with": {"value": f"$n{i - 1}"}}
+    chain["end"] = {"uses": "End", "with": {"value": f"$n{nodes - 1}"}}
+    sockets = [await session.ws_connect(f"{url}/api/v1/events") for _ in range(clients)]
+    began = time.perf_counter()
+    async with session.post(f"{url}/api/v1/jobs", json={"nodegraph": 1, "nodes": chain}) as answer:
+        job = (await answer.json())["id"]
+
+    async def read(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, int]:
+        nonlocal peak
+        count = lasting = 0
+        async for message in socket:
+            if job in message.data:
+                count += 1
+                lasting += '"kind": "progress"' not in message.data
+                if '"kind": "job_finished"' in message.data:
+                    return count, lasting
+            peak = max(peak, resident(pid)) if count % 500 == 0 else peak
+        raise AssertionError("the socket was closed")
+
+    counts = await asyncio.gather(*[read(socket) for socket in sockets])
+    seconds = time.perf_counter() - began
+    for socket in sockets:
+        await socket.close()
+    lasting = 2 * (nodes + 1) + 4  # starts and ends of nodes; queued, started, planned, finished
+    made = lasting + 8 * nodes
+    lost = sum(max(0, lasting - each) for _, each in counts)
+    grown = resident(pid) - before
+    return Flood(
+        made / seconds, min(count for count, _ in counts), made, lost, grown, max(peak, before + grown) - before
+    )
+
+
+def commit_seconds(folder: Path, times: int) -> float:
+    """What the disk takes for the one commit that an answer to POST waits for, in the median."""
+    connection = sqlite3.connect(folder / "commit.db", isolation_level=None)
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (a)")
+    taken: list[float] = []
+    for _ in range(times):
+        began = time.perf_counter()
+        connection.execute("INSERT INTO t VALUES (zeroblob(1000))")
+        taken.append(time.perf_counter() - began)
+    connection.close()
+    return statistics.median(taken)
+
+
 async def measure(small: bool) -> list[list[object]]:
     """All rows of the table."""
     times = 20 if small else 200
@@ -175,6 +252,7 @@ async def measure(small: bool) -> list[list[object]]:
             idle = resident(pid)
             singles = [await one(session, url, watcher, prompt(1, i)) for i in range(times)]
             echo = await echo_seconds(session, times)
+            commit = commit_seconds(Path(folder), times)
             large = min(
                 [await one(session, url, watcher, prompt(1_000, i)) for i in range(3)], key=lambda each: each[1]
             )
@@ -187,6 +265,7 @@ async def measure(small: bool) -> list[list[object]]:
 
             health = await health_while(session, url, compute)
             seen, grown = await fan_out(session, url, pid, 50)
+            flooded = await flood(session, url, pid, 50, 50 if small else 500)
             first = resident(pid)
             for i in range(50 if small else 500):
                 await one(session, url, watcher, prompt(1, 10_000 + i))
@@ -197,6 +276,7 @@ async def measure(small: bool) -> list[list[object]]:
         ["memory of the server, idle", f"{idle:.0f} MiB", "120 MiB"],
         ["POST /prompt of one node answered (median)", f"{answered:.2f} ms", "2 ms"],
         ["the same by a server that does nothing", f"{echo * 1e3:.2f} ms", ""],
+        ["a commit that is sure to be on this disk (median)", f"{commit * 1e3:.2f} ms", ""],
         ["its end at the client (median)", f"{ended:.2f} ms", "5 ms"],
         ["1,000 new nodes, a client attached", f"{large[1] * 1e3:.0f} ms, {large[2] / 1e6:.2f} MB", "300 ms, 1 MB"],
         ["the same again, unchanged", f"{again * 1e3:.0f} ms", "50 ms"],
@@ -204,6 +284,10 @@ async def measure(small: bool) -> list[list[object]]:
         ["/healthz while torch computes (p99)", f"{health[int(len(health) * 0.99)] * 1e3:.1f} ms", "20 ms"],
         ["events that each of 50 clients got of 1,000 nodes", f"{seen:,}", ""],
         ["memory that this took the server", f"{grown:.1f} MiB", "bounded"],
+        ["events a second, while 50 clients listen", f"{flooded.made:,.0f}", "1,000"],
+        ["of these, got by the slowest client", f"{flooded.least:,} of {flooded.total:,}", ""],
+        ["of these, starts and ends that a client lacked", f"{flooded.lost}", "0"],
+        ["memory that this took, at most and afterwards", f"{flooded.most:.1f}, {flooded.grown:.1f} MiB", "bounded"],
         [
             "memory of the server over 500 jobs" if not small else "over 50 jobs",
             f"{first:.1f} → {last:.1f} MiB",

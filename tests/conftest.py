@@ -17,6 +17,11 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+# Several processes of tests share the cores already; read by torch when it is first imported, here and in programs.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _home_of_the_tests() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
     """Neither the results nor the configuration of whoever runs the tests take part in them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import checkpoint, convert, executor, jobs, lora, sampling
+from benchmarks import canvas, checkpoint, convert, executor, jobs, lora, sampling
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -25,6 +25,13 @@ def test_the_yaml_that_is_read_is_a_workflow():
     assert loaded.problems == ()
     assert loaded.workflow is not None
     assert len(loaded.workflow.nodes) == 3
+
+
+def test_the_graph_that_the_canvas_shows_is_a_workflow():
+    loaded = load_text(canvas.workflow(14))
+    assert loaded.problems == ()
+    assert loaded.workflow is not None
+    assert len(loaded.workflow.nodes) == 14
 
 
 def test_the_editor_file_that_is_converted_is_a_workflow(capsys: pytest.CaptureFixture[str]):

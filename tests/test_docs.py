@@ -276,3 +276,21 @@ def test_the_names_that_packs_may_import_are_there():
         for module in re.findall(r"`([\w.]+)`", row[0]):
             names = re.findall(r"`(\w+)`", row[1])
             assert [name for name in names if not hasattr(importlib.import_module(module), name)] == [], module
+
+
+def test_the_chinese_readme_shows_the_same_commands_and_programs() -> None:
+    """What is not prose is the same in both: every command, and every example but for its comments."""
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    commands = [line for line in chinese.splitlines() if line.startswith(("    make", "    nodegraph", "    . "))]
+    assert len(commands) > 5
+    assert [line for line in commands if line not in english.splitlines()] == []
+    for language in ("yaml", "python"):
+        written = [uncommented(block) for block in blocks("README.zh-CN.md", language)]
+        assert written
+        assert written == [uncommented(block) for block in blocks("README.md", language)][: len(written)]
+    assert chinese.count("](docs/images/") == english.count("](docs/images/")
+
+
+def uncommented(code: str) -> list[str]:
+    """Lines without what follows two spaces and a hash."""
+    return [line.partition("  #")[0].rstrip() for line in code.splitlines()]

@@ -184,9 +184,9 @@ def test_the_first_make_installs_and_the_second_starts_at_once(checkout: Checkou
     assert status == 0, output
     assert [line for line in calls if "pip" in line and "-c constraints.txt" not in line] == []
     assert calls[0].endswith(" torch")
-    assert calls[-2:] == [calls[-2], "-m pytest -k sampler"]
+    assert calls[-2:] == [calls[-2], "-m pytest -n 2 --dist loadfile -k sampler"]
     assert calls[-2].endswith("--editable .[test,templates]")
-    assert checkout.make("test")[2] == ["-m pytest"]
+    assert checkout.make("test")[2] == ["-m pytest -n 2 --dist loadfile"]
     assert checkout.make("-q", ".venv/.stamp-test")[0] == 0
 
 
@@ -204,7 +204,7 @@ def test_a_failed_installation_is_not_remembered(checkout: Checkout, step: str) 
     assert calls[-1].endswith(f" {step}")
     again = checkout.make("test")[2]
     assert calls[-1] in again
-    assert again[-1] == "-m pytest"
+    assert again[-1] == "-m pytest -n 2 --dist loadfile"
 
 
 @pytest.mark.parametrize(

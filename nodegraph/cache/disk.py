@@ -279,6 +279,7 @@ class DiskStore:
     def close(self) -> None:
         """Write what waits, and let go of the index; the store works on in memory."""
         self.flush()
+        self._heartbeat.close()
         self._access.close()
 
     # --- reading and writing values

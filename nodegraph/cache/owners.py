@@ -77,7 +77,11 @@ def _state(pid: int) -> tuple[str, str]:
 
 
 class Heartbeat:
-    """Calls `beat` every few seconds on a thread of its own, as long as somebody wants it to."""
+    """Calls `beat` every few seconds on a thread of its own, as long as somebody wants it to.
+
+    The thread outlives the last one who wanted it by one turn: where short runs follow each other, each would otherwise
+    wait for a thread to start.
+    """
 
     def __init__(self, beat: Callable[[], None], seconds: float = BEAT_SECONDS) -> None:
         self._beat, self._seconds = beat, seconds
@@ -97,12 +101,20 @@ class Heartbeat:
         """One who wanted it wants it no longer."""
         with self._lock:
             self._wanted = max(0, self._wanted - 1)
-            if self._wanted == 0 and self._stop is not None:
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._lock:
+            if self._stop is not None:
                 self._stop.set()
                 self._stop = None
 
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(self._seconds):
+            with self._lock:
+                if self._wanted == 0:
+                    self._stop = None
+                    return
             self._beat()
 
 

@@ -124,7 +124,9 @@ def logs(arguments: argparse.Namespace) -> Generator[None]:
     logger = logging.getLogger("nodegraph")
     before = logger.level, logger.propagate
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO if arguments.verbose or arguments.log_format == "json" else logging.WARNING)
+    # On the handler: the server keeps lines for its clients, too, whatever is shown here.
+    handler.setLevel(logging.INFO if arguments.verbose or arguments.log_format == "json" else logging.WARNING)
+    logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
         yield

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from nodegraph.execution.settings import Settings
     from nodegraph.graph.model import Graph
     from nodegraph.registry import Registry
-    from nodegraph.workflow.document import NodeEntry, Ref, Series, Slot, Workflow
+    from nodegraph.workflow.document import Series, Workflow
 
-GRID: Final = "XYGrid"
 PREVIEW: Final = "PreviewImage"
 
 
@@ -97,9 +96,10 @@ class Prepared:
 def prepare(arguments: argparse.Namespace, registry: Registry, settings: Settings) -> Prepared:
     """Read FILE, sweep it, and add what draws the sheets."""
     from nodegraph.cli.examine import examine
-    from nodegraph.cli.over import parse_over
     from nodegraph.errors import Problem
     from nodegraph.graph.build import check
+    from nodegraph.graph.over import parse_over
+    from nodegraph.graph.sheets import with_sheets
     from nodegraph.workflow.sweeps import with_sweep
 
     grid: Path | None = arguments.grid
@@ -127,11 +127,11 @@ def prepare(arguments: argparse.Namespace, registry: Registry, settings: Setting
     prepared = checked(document)
     if grid is None or prepared.graph is None:
         return prepared
-    document, sheets = with_sheets(document, registry, prepared.graph, grid)
+    document, sheets = with_sheets(document, registry, prepared.graph, PREVIEW, {})
     if not sheets:
         message = "--grid: no picture of this workflow depends on what is swept"
         return Prepared(None, (Problem("usage", message, hint="sweep over something that a saved picture needs"),))
-    return replace(checked(document), sheets=MappingProxyType(sheets), own=prepared.graph)
+    return replace(checked(document), sheets=MappingProxyType(sheet_files(sheets, grid)), own=prepared.graph)
 
 
 def with_first_values(
@@ -171,44 +171,12 @@ def bad_sheet(path: Path) -> Problem | None:
     return replace(problem, hint="choose another file with --grid") if problem is not None else None
 
 
-def with_sheets(workflow: Workflow, registry: Registry, graph: Graph, path: Path) -> tuple[Workflow, dict[str, Path]]:
-    """The workflow with a sheet for each picture that is swept and shown or saved, and the files they go to.
-
-    One sheet goes to `path`; several are told apart by the node that gives the picture.
-    """
-    from nodegraph.workflow.document import NodeEntry, Ref
-
-    swept = {node.entry.id for node in graph.nodes if node.id != node.entry.id}
-    pictures = list(dict.fromkeys(p for e in workflow.nodes.values() if e.id in swept for p in shown(e, registry)))
-    nodes: dict[str, NodeEntry] = dict(workflow.nodes)
-    sheets: dict[str, Path] = {}
-    for picture in pictures:
-        grid, preview = free_name("grid", nodes, workflow), free_name("grid-file", nodes, workflow)
-        nodes[grid] = NodeEntry(grid, GRID, MappingProxyType({"images": picture}))
-        nodes[preview] = NodeEntry(preview, PREVIEW, MappingProxyType({"images": Ref(grid)}))
-        name = "-".join([path.stem, *re.findall(r"[\w-]+", str(picture) if isinstance(picture, Ref) else picture.name)])
-        sheets[preview] = path if len(pictures) == 1 else path.with_name(name + path.suffix)
-    return replace(workflow, nodes=MappingProxyType(nodes)), sheets
-
-
-def shown(entry: NodeEntry, registry: Registry) -> list[Ref | Slot]:
-    """The pictures that a node saves or shows."""
-    from nodegraph.workflow.document import Ref, Slot
-
-    spec = registry.get(entry.uses)
-    if spec is None or not spec.output_node:
-        return []
-    given = [entry.inputs.get(i.name) for i in spec.inputs if i.type.names == ("IMAGE",) and not i.collects]
-    return [value for value in given if isinstance(value, Ref | Slot)]
-
-
-def free_name(stem: str, nodes: Mapping[str, NodeEntry], workflow: Workflow) -> str:
-    """A name for a new node."""
-    name, number = stem, 1
-    while name in nodes or name in workflow.params:
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+def sheet_files(sheets: Mapping[str, str], path: Path) -> dict[str, Path]:
+    """The files that sheets go to: one to `path`; several are told apart by the node that gives the picture."""
+    if len(sheets) == 1:
+        return dict.fromkeys(sheets, path)
+    names = {node: "-".join([path.stem, *re.findall(r"[\w-]+", picture)]) for node, picture in sheets.items()}
+    return {node: path.with_name(name + path.suffix) for node, name in names.items()}
 
 
 def hiding(show: Callable[[Event], None], sheets: Mapping[str, Path]) -> Callable[[Event], None]:

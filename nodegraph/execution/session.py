@@ -114,9 +114,12 @@ class Session:
         token: CancelToken | None = None,
         editor: str | None = None,
         watched: Callable[[], bool] = lambda: True,
+        later: Callable[[Callable[[], object]], None] | None = None,
     ) -> RunResult:
         """Check and run a workflow. See `run`. editor: the file of ComfyUI's editor that pictures are to carry.
-        watched: whether anybody looks at previews just now."""
+        watched: whether anybody looks at previews just now. later: takes what is left to be recorded of the run, to be
+        called before the next one; the result then has no manifest.
+        """
         graph, todo, wanted = self._plan(workflow, params, only, want)
         roots, run = self.settings.roots(graph.workflow), new_run_id()
         tells = any(graph.nodes[i].spec.context_name is not None for i in todo.order)
@@ -145,6 +148,9 @@ class Session:
             checkpoints=self.checkpoints,
             registry=self.registry,
         )
+        if later is not None:
+            later(lambda: self._recorded(run, result, only))
+            return result
         return self._recorded(run, result, only)
 
     def _plan(

@@ -1,9 +1,10 @@
-"""A workflow in another format, for whoever asks the service: nothing is read from this machine's disk meanwhile."""
+"""A workflow in another format, for whoever asks the service. Of the disk only the request's folder is read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, cast
 
 from nodegraph.errors import Problem, ProblemError
@@ -11,11 +12,10 @@ from nodegraph.execution.settings import Settings
 from nodegraph.graph.build import check
 from nodegraph.graph.converting import NOWHERE, WRITERS
 from nodegraph.graph.missing import missing_of
-from nodegraph.jobs.examine import homeless
+from nodegraph.jobs.examine import refuse_strange
 from nodegraph.jobs.model import Request
 from nodegraph.registry import Registry
 from nodegraph.workflow.document import Loaded, Workflow
-from nodegraph.workflow.parts import is_part
 from nodegraph.workflow.pictures import workflow_in_texts
 from nodegraph.workflow.read import load_text
 
@@ -35,8 +35,8 @@ def convert(request: Request, to: str, registry: Registry, settings: Settings, *
     workflow = loaded.workflow
     if workflow is None:
         raise ProblemError(loaded.problems)
-    strange = tuple(homeless(entry) for entry in workflow.nodes.values() if is_part(entry.uses)) if to in FLAT else ()
-    if strange:
+    workflow = replace(workflow, file=request.file, folder=request.folder)
+    if to in FLAT and (strange := refuse_strange(workflow, request)):
         raise ProblemError((*strange, *loaded.problems))
     converted = WRITERS[FORMATS[to]](workflow, registry, NOWHERE)
     problems = (*loaded.problems, *converted.problems)
@@ -46,7 +46,7 @@ def convert(request: Request, to: str, registry: Registry, settings: Settings, *
         "text": converted.text,
         "nodes": len(converted.workflow.nodes),
         "problems": [problem.to_json() for problem in problems],
-        "missing": _missing(converted.workflow, registry, settings),
+        "missing": _missing(converted.workflow, request, registry, settings),
     }
 
 
@@ -57,10 +57,10 @@ def _load(request: Request, registry: Registry, *, picture: bool) -> Loaded:
     return workflow_in_texts(texts, request.file or "picture", specs=lambda: registry.specs)
 
 
-def _missing(workflow: Workflow, registry: Registry, settings: Settings) -> dict[str, object]:
-    """What is not here, except beside the workflow, which lies nowhere; nothing is known while it has sub-workflows."""
-    if any(is_part(entry.uses) for entry in workflow.nodes.values()):
+def _missing(workflow: Workflow, request: Request, registry: Registry, settings: Settings) -> dict[str, object]:
+    """What is not here; nothing is known of a workflow whose sub-workflows cannot be read."""
+    if refuse_strange(workflow, request):
         return {"nodes": [], "models": [], "inputs": []}
-    roots = settings.roots(None)
+    roots = settings.roots(workflow)
     problems: tuple[Problem, ...] = tuple(check(workflow, registry, roots=roots).problems)
     return missing_of(workflow, problems, registry, roots).to_json()

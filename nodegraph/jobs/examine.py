@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from nodegraph.graph.model import Graph
 from nodegraph.graph.seeds import RANDOM, with_random_seeds
 from nodegraph.jobs.model import CheckReport, Request
 from nodegraph.registry import Registry
-from nodegraph.workflow.document import Loaded, NodeEntry
+from nodegraph.workflow.document import Loaded, NodeEntry, Workflow
 from nodegraph.workflow.parts import is_part
 from nodegraph.workflow.read import load_text
 
@@ -46,25 +47,31 @@ class Examined:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads the texts of requests; what was read lately is remembered, since a text always says the same."""
+    """Reads the texts of requests; what was read lately is remembered, since a text always says the same.
+
+    Several threads may use it: a job is checked on one before it runs on another.
+    """
 
     registry: Registry
     known: OrderedDict[tuple[str, str | None], Loaded] = field(
         default_factory=OrderedDict[tuple[str, str | None], Loaded]
     )
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, text: str, file: str | None) -> Loaded:
         """The workflow of a text."""
         key = (text, file)
-        found = self.known.get(key)
-        if found is not None:
-            self.known.move_to_end(key)
-            return found
+        with self.lock:
+            found = self.known.get(key)
+            if found is not None:
+                self.known.move_to_end(key)
+                return found
         loaded = load_text(text, file=file, specs=lambda: self.registry.specs)
         if len(text) <= REMEMBERED_SIZE:
-            self.known[key] = loaded
-            if len(self.known) > REMEMBERED:
-                self.known.popitem(last=False)
+            with self.lock:
+                self.known[key] = loaded
+                if len(self.known) > REMEMBERED:
+                    self.known.popitem(last=False)
         return loaded
 
 
@@ -75,8 +82,7 @@ def examine(request: Request, reader: Reader, settings: Settings) -> Examined:
     if workflow is None:
         return Examined(None, tuple(loaded.problems), {})
     workflow = replace(workflow, folder=request.folder)
-    strange = [homeless(entry) for entry in workflow.nodes.values() if is_part(entry.uses)]
-    if strange and request.file is None:
+    if strange := refuse_strange(workflow, request):
         return Examined(None, (*loaded.problems, *strange), {})
     registry, params = reader.registry, request.params
     anew = [name for name, value in params.items() if value == RANDOM]
@@ -95,6 +101,13 @@ def examine(request: Request, reader: Reader, settings: Settings) -> Examined:
     if any(problem.severity == "error" for problem in problems):
         graph = None
     return Examined(graph, tuple(problems), nodes)
+
+
+def refuse_strange(workflow: Workflow, request: Request) -> list[Problem]:
+    """A problem for each sub-workflow of a text that lies nowhere."""
+    if request.file is not None:
+        return []
+    return [homeless(entry) for entry in workflow.nodes.values() if is_part(entry.uses)]
 
 
 def homeless(entry: NodeEntry) -> Problem:

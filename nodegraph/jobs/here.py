@@ -16,6 +16,7 @@ from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.model import CheckReport, Json, Request
 from nodegraph.jobs.settings import JobSettings
+from nodegraph.jobs.sweeping import Over, sweep
 from nodegraph.registry import ENTRY_POINT_GROUP
 
 T = TypeVar("T")
@@ -52,6 +53,10 @@ class Here:
     async def convert(self, request: Request, to: str, *, picture: bool) -> Json:
         """Write a workflow in another format. Raises ProblemError."""
         return await self._do(lambda: convert(request, to, self.reader.registry, self.settings, picture=picture))
+
+    async def sweep(self, request: Request, over: Over, *, zipped: bool, grid: bool) -> Json:
+        """Prepare a sweep. Raises ProblemError."""
+        return await self._do(lambda: sweep(request, over, self.reader, self.settings, zipped=zipped, grid=grid))
 
     async def catalogue(self) -> Json:
         """The catalogue."""

@@ -93,6 +93,7 @@ class Link:
         self.asked += 1
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.answers[self.asked] = answer
+        answer.add_done_callback(lambda _, asked=self.asked: self.answers.pop(asked, None))
         more = {"request": request_data(request)} if request is not None else {}
         self.send({**data, **more, "id": self.asked}, text_of(request) if request is not None else b"")
         return answer

@@ -256,6 +256,18 @@ class JobService(Protocol):
         the request's text is those of a picture by their keys, as JSON. Raises ProblemError."""
         ...
 
+    async def sweep(
+        self,
+        request: Request,
+        over: Mapping[str, str | Sequence[str | int | float | bool]],
+        *,
+        zipped: bool = False,
+        grid: bool = True,
+    ) -> Json:
+        """The request's workflow swept over values by parameter or `node.input`, with sheets of its pictures:
+        {"text", "params", "sheets"}. Raises ProblemError."""
+        ...
+
     async def catalogue(self) -> Json:
         """All node types: {"nodes": name → facts as `nodegraph nodes --json` gives them, "object_info": name → the
         shape that ComfyUI's clients know, "broken": […], "web": pack → folder, "digest": changes if anything does}."""

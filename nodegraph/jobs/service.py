@@ -19,6 +19,7 @@ from nodegraph.jobs.rows import end_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.store import Ended, JobStore
 from nodegraph.jobs.supervisor import Supervisor, died_with_server
+from nodegraph.jobs.sweeping import Over
 
 T = TypeVar("T")
 FILE: Final = "jobs.sqlite"
@@ -109,8 +110,12 @@ class LocalJobService:
         job = self.store.submit(request)
         self.hub.publish(job.id, "job_queued", {"number": job.number}, request.client)
         self._tell_queue()
-        self.supervisor.wake()
+        asyncio.get_running_loop().call_soon(self._wake)  # whoever asked is answered first
         return job
+
+    def _wake(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.wake()
 
     def get(self, id: str) -> Job | None:
         return self.store.get(id)
@@ -217,6 +222,12 @@ class LocalJobService:
             return await self._here.convert(request, to, picture=picture)
         return cast(Json, await self._ask({"say": "convert", "to": to, "picture": picture}, request))
 
+    async def sweep(self, request: Request, over: Over, *, zipped: bool = False, grid: bool = True) -> Json:
+        """The workflow of a sweep. See `JobService.sweep`. Raises ProblemError."""
+        if self._here is not None:
+            return await self._here.sweep(request, over, zipped=zipped, grid=grid)
+        return cast(Json, await self._ask({"say": "sweep", "over": over, "zipped": zipped, "grid": grid}, request))
+
     async def catalogue(self) -> Json:
         """All node types. See `JobService.catalogue`. What it says of files may be a second old."""
         if self._known is None or time.monotonic() - self._known[0] > CATALOGUE_SECONDS:
@@ -237,14 +248,23 @@ class LocalJobService:
         return self.supervisor.infos()
 
     async def _ask(self, data: Json, request: Request | None = None) -> object:
-        """Ask a worker, as soon as one is up; another one if that dies over it."""
+        """Ask a worker, as soon as one is up; another one if that dies over it. Raises ProblemError."""
         link = await self._any_worker()
         try:
-            return await link.ask(data, request)
+            return await self._answer(link, data, request)
         except ProblemError:
             if link.state != "dead":
                 raise
-        return await (await self._any_worker()).ask(data, request)
+        return await self._answer(await self._any_worker(), data, request)
+
+    async def _answer(self, link: Link, data: Json, request: Request | None) -> object:
+        patience = self.settings.ask_seconds
+        try:
+            return await asyncio.wait_for(link.ask(data, request), patience)
+        except TimeoutError:
+            message = f"a worker has not answered for {patience:g} s: what it is at lets nothing else through"
+            hint = "try again when that is done, or cancel it"
+            raise ProblemError(Problem("not_ready", message, hint=hint)) from None
 
     async def _any_worker(self) -> Link:
         until = time.monotonic() + PATIENCE

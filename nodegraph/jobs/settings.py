@@ -21,6 +21,7 @@ class JobSettings:
 
     cancel_grace: seconds that a cancelled job may go on before its worker is killed. hang_seconds: how long a worker
     may give no sign of life. beat_seconds: how often it gives one. start_seconds: how long it may take to come up.
+    ask_seconds: how long a question may take, such as a check, before whoever asked is told to come again.
     backoff: seconds before a worker that died is replaced, doubled for each death in a row, and the longest wait.
     """
 
@@ -41,4 +42,5 @@ class JobSettings:
     hang_seconds: float = 120.0
     beat_seconds: float = 1.0
     start_seconds: float = 120.0
+    ask_seconds: float = 30.0
     backoff: tuple[float, float] = (0.25, 30.0)

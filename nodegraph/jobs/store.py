@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from nodegraph.errors import Place, Problem, ProblemError, shorten
+from nodegraph.errors import Problem, ProblemError, shorten
 from nodegraph.jobs.model import FINAL, Job, JobEvent, Request, Result, State
 from nodegraph.jobs.placing import place_before
 from nodegraph.jobs.retention import Limits, trim_events, trim_history
@@ -30,6 +30,8 @@ from nodegraph.jobs.schema import open_file
 QUEUE_ORDER: Final = "priority DESC, number, n"
 LARGEST: Final = 2**53
 ID_LENGTH: Final = 200  # characters of the name of a job
+#: What SQLite says when there is no room: the disk is full, or writing failed.
+FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 RESERVED: Final = 10_000  # numbers of events set aside at a time, so that none is used twice after a crash
 
 
@@ -100,8 +102,10 @@ class JobStore:
             return self._submit(request)
         except sqlite3.Error as error:
             message = f"the job cannot be written down: {error}"
-            hint = "see whether the disk is full"
-            raise ProblemError(Problem("cannot_write", message, Place(str(self.path)), hint=hint)) from None
+            full = getattr(error, "sqlite_errorcode", 0) in FULL
+            hint = "free some space" if full else "see whether the folder can be written to"
+            code = "disk_full" if full else "cannot_write"
+            raise ProblemError(Problem(code, message, hint=hint)) from None
 
     def _submit(self, request: Request) -> Job:
         id_, now, row = request.id or str(uuid.uuid4()), time.time(), dump(request_data(request))

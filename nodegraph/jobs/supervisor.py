@@ -17,6 +17,7 @@ from nodegraph.jobs.frames import Frame
 from nodegraph.jobs.hub import Hub
 from nodegraph.jobs.link import Link, start_worker
 from nodegraph.jobs.model import Job, PreviewEvent, Result, State, WorkerInfo
+from nodegraph.jobs.relaying import take_record
 from nodegraph.jobs.rows import end_data, pack, result_data
 from nodegraph.jobs.settings import JobSettings
 from nodegraph.jobs.store import JobStore
@@ -197,6 +198,8 @@ class Supervisor:
                 link.begun = True
             case "beat":
                 link.weigh(data)
+            case "log":
+                take_record(slot.device, data)
             case "reply":
                 link.answer(data)
             case "ready":

@@ -108,10 +108,11 @@ async def run_job(
     outbox: Outbox,
     token: CancelToken,
     watched: Callable[[], bool] = lambda: True,
+    later: Callable[[Callable[[], object]], None] | None = None,
 ) -> tuple[State, Result]:
     """Do what a request asks for: how it ended, and its result. A job that cannot run has failed.
 
-    watched: whether anybody looks at previews just now.
+    watched, later: as of `Session.run_async`.
     """
     began = time.perf_counter()
     settings = session.settings
@@ -134,6 +135,7 @@ async def run_job(
             token=token,
             editor=editor_file(request),
             watched=watched,
+            later=later,
         )
     except ProblemError as error:
         told = (*problems, *(problem.to_json() for problem in error.problems))

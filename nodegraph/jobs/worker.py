@@ -16,7 +16,7 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -31,8 +31,10 @@ from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
 from nodegraph.jobs.frames import Frame, FrameWriter, read_frame_from
 from nodegraph.jobs.model import Request, Result
+from nodegraph.jobs.relaying import relay_logs
 from nodegraph.jobs.rows import end_data, pack, request_of, result_data
 from nodegraph.jobs.settings import JobSettings
+from nodegraph.jobs.sweeping import sweep
 from nodegraph.jobs.work import broken_run, run_job
 
 FLUSH_SECONDS: Final = 0.005  # how long events wait for others to travel with
@@ -99,7 +101,7 @@ class Worker:
         with Session(self.settings, registry) as session:
             self.session = session
             reader = Reader(registry)
-            threading.Thread(target=self.answer, daemon=True, name="answer").start()
+            threading.Thread(target=self.answer, args=(reader,), daemon=True, name="answer").start()
             self.writer.send({"say": "ready", "broken": len(registry.broken)})
             if self.warm:
                 threading.Thread(target=warm_up, daemon=True, name="warm").start()
@@ -116,8 +118,11 @@ class Worker:
         id_: str = frame.data["job"]
         request = request_of(frame.body.decode("utf-8", "surrogatepass"), frame.data["request"])
         outbox = EventOutbox(self.writer, id_)
+        left: list[Callable[[], object]] = []  # to be recorded of the run; nobody has to wait for that
         try:
-            state, result = await run_job(request, session, reader, outbox, self.token, lambda: self.watched)
+            state, result = await run_job(
+                request, session, reader, outbox, self.token, watched=lambda: self.watched, later=left.append
+            )
         except ProblemError as error:
             state, result = "failed", Result(problems=tuple(problem.to_json() for problem in error.problems))
         except BrokenPipeError:  # the supervisor is gone
@@ -131,6 +136,11 @@ class Worker:
         end = end_data(state, result)
         facts = {"say": "done", "job": id_, "state": state, "end": end}
         self.writer.send({**facts, **self.taken()}, pack(result_data(result)))
+        try:
+            for record in left:
+                record()
+        except Exception:
+            traceback.print_exc()
 
     def taken(self) -> dict[str, int]:
         """How much memory this process takes, and its models alone."""
@@ -174,12 +184,11 @@ class Worker:
                 os._exit(0)
             wait.wait(self.beat_seconds)
 
-    def answer(self) -> None:
+    def answer(self, reader: Reader) -> None:
         """Answer questions one after the other, with a session of its own beside the one that works."""
         assert self.session is not None
         registry = self.session.registry
         aside: Session | None = None
-        reader = Reader(registry)
         while True:
             frame = self.questions.get()
             data: dict[str, Any] = {"say": "reply", "id": frame.data["id"]}
@@ -190,6 +199,9 @@ class Worker:
                     case "check":
                         request = asked(frame)
                         data["value"] = asdict(examine(request, reader, self.settings).report(request))
+                    case "sweep":
+                        facts = {name: frame.data[name] for name in ("zipped", "grid")}
+                        data["value"] = sweep(asked(frame), frame.data["over"], reader, self.settings, **facts)
                     case "convert":
                         to, picture = frame.data["to"], frame.data["picture"]
                         data["value"] = convert(asked(frame), to, registry, self.settings, picture=picture)
@@ -275,6 +287,7 @@ def main() -> None:
     first = read_frame_from(stream)
     if first is None:
         return
+    relay_logs(writer)
     settings: JobSettings = pickle.loads(first.body)  # from the supervisor, which has started this process
     Worker(settings, first.data["device"], stream, writer).serve()
     with contextlib.suppress(OSError):

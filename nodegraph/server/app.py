@@ -11,6 +11,7 @@ from nodegraph.server import api, comfy
 from nodegraph.server.canvas import add_canvas
 from nodegraph.server.connections import Runner, add_connections, connections_middleware
 from nodegraph.server.errors import errors_middleware
+from nodegraph.server.journal import add_journal
 from nodegraph.server.keys import SERVICE, SETTINGS
 from nodegraph.server.leftovers import add_sweeping
 from nodegraph.server.login import add_login
@@ -38,6 +39,7 @@ def make_app(service: JobService, settings: ServerSettings) -> web.Application:
     add_metrics(app)
     add_login(app)
     add_sweeping(app)
+    add_journal(app)
     api.add_routes(app)
     comfy.add_routes(app)
     add_canvas(app)

@@ -46,7 +46,8 @@ async def send_asset(
             **(more or {})
         }
         if matches(request.headers.get(hdrs.IF_NONE_MATCH), file.etag):
-            return web.Response(status=304, headers={hdrs.ETAG: file.etag})
+            # A browser puts these headers in place of those that it keeps, the page's policy too.
+            return web.Response(status=304, headers={hdrs.ETAG: file.etag, **(more or {})})
         response = web.StreamResponse(headers=headers)
         response.content_length = file.size
         await response.prepare(request)

@@ -18,7 +18,7 @@ from nodegraph.server.keys import SETTINGS
 START: Final = "index.html"
 SUFFIXES: Final = frozenset((".html", ".js", ".css", ".svg", ".png", ".json", ".woff2", ".map", ".txt"))
 #: What the parts of the canvas are made from; a browser needs none of it.
-LEFT_OUT: Final = frozenset(("vendor-src", "node_modules"))
+LEFT_OUT: Final = frozenset(("vendor-src", "node_modules", "test", "package.json", "tsconfig.json"))
 #: Its own scripts and styles, pictures it was given or has drawn, and its own server; nothing that stands in a page.
 POLICY: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "

@@ -54,6 +54,8 @@ CODES: Final[Mapping[int, str]] = {
     503: "server_busy",
 }
 KEPT_HEADERS: Final = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
+#: What the access log has where nobody is left to be answered.
+GONE: Final = 499
 
 
 def error_response(
@@ -84,6 +86,11 @@ def error_json(first: Problem, problems: Sequence[Problem]) -> dict[str, object]
 
 class RefusedError(ProblemError):
     """Problems of what a client sent: whatever they are, the request was wrong, and not the address or the server."""
+
+
+def refused(error: ProblemError) -> ProblemError:
+    """The exception for what was wrong with a workflow; that no worker could look at it is no mistake of the client."""
+    return error if error.problems[0].code in ("not_ready", "worker_died") else RefusedError(error.problems)
 
 
 def not_found(what: str) -> ProblemError:
@@ -122,7 +129,11 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
         return error_response(error.problems)
     except web.HTTPException as error:
         return of_http(error)
-    except (ConnectionError, TimeoutError):
+    except ConnectionError:  # the client has gone, or must notice that what it gets is not whole
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=GONE)
+    except TimeoutError:
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)

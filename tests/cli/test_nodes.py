@@ -93,13 +93,14 @@ def test_broken_packs_are_listed_with_the_end_of_their_traceback(cli: Cli, file:
 def test_json_has_all_that_is_known(cli: Cli, pack: Path):
     (add,) = cli("nodes", "Add", "--nodes", pack, "--json").json["nodes"]
     assert (add["name"], add["category"], add["pack"]) == ("Add", "test/numbers", "light")
-    assert add["inputs"][0] == {"name": "a", "type": "INT", "required": True}
+    assert add["inputs"][0] == {"name": "a", "type": "INT", "required": True, "widget": True}
     assert add["inputs"][3] == {
         "name": "mode",
         "type": "COMBO",
         "required": False,
         "default": "plain",
         "choices": ["plain", "twice"],
+        "widget": True,
     }
     everything = cli("nodes", "--nodes", pack, "--json").json["nodes"]
     assert {"Add", "KSampler", "SaveImage"} <= {spec["name"] for spec in everything}

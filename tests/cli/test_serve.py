@@ -155,6 +155,22 @@ def test_it_does_not_listen_to_everyone_without_a_token_nor_where_somebody_else_
     assert "--port" in taken.err
 
 
+@pytest.mark.parametrize("text", ["body", "body=x", "nothing=3", "sockets=0", "sockets=-1", "page=1e3"])
+def test_limits_that_make_no_sense_are_told_with_those_there_are(cli: Cli, text: str):
+    told = cli("serve", "--limit", text)
+    assert told.code == 2
+    assert "a limit is NAME=N" in told.err and "connections" in told.err
+
+
+def test_a_limit_holds(cli: Cli, tmp_path: Path, pack: Path):
+    served = Served(tmp_path, "--nodes", pack, "--limit", "body=1000", "--limit", "page=2")
+    try:
+        (tmp_path / "large.yaml").write_text(SUM + "# " + "x" * 1_000)
+        assert "larger than 1,000 bytes" in cli("submit", "large.yaml", "--server", served.url).err
+    finally:
+        served.end()
+
+
 def test_what_was_queued_is_done_after_a_restart(cli: Cli, file: File, tmp_path: Path, pack: Path):
     first = Served(tmp_path, "--nodes", pack, "--grace", "1")
     slow = cli("submit", file("slow.yaml", SLOW), "--server", first.url).out.strip()

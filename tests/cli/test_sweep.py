@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import nodegraph
-from nodegraph.cli.over import split_values
+from nodegraph.graph.over import split_values
 from tests.cli.support import SUM, Outcome
 
 Cli = Callable[..., Outcome]

@@ -359,6 +359,10 @@ async def go(folder):
     assert report.nodes == {"image": "EmptyImage"}, report
     sampler = (await service.catalogue())["object_info"]["KSampler"]
     assert (sampler["output"], sampler["python_module"]) == (["LATENT"], "nodes")
+    nodes = "{image: {uses: EmptyImage}, save: {uses: SaveImage, with: {images: $image}}}"
+    picture = Request("nodegraph: 1\\nnodes: " + nodes)
+    assert (await service.convert(picture, "ui"))["nodes"] == 2
+    assert (await service.sweep(picture, {"color": [0, 255]}))["sheets"] == ["grid-file"]
     await service.stop()
 
 asyncio.run(go(Path(sys.argv[1])))

@@ -1,7 +1,7 @@
 """`nodegraph serve` as a program that may die where a test wants it to: `python -m tests.server.child FAULT OPTION…`.
 
 A fault strikes once there is a file `armed` in the current folder. To be quick, workers import nothing ahead, and
-those that do not heed a cancellation are given up sooner.
+those that do not heed a cancellation, or do not answer, are given up sooner.
 """
 
 from __future__ import annotations
@@ -69,5 +69,5 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
 if __name__ == "__main__":
     FAULTS[sys.argv[1]]()
     settings = serve.job_settings
-    serve.job_settings = lambda *given: replace(settings(*given), warm=False, cancel_grace=0.5)
+    serve.job_settings = lambda *given: replace(settings(*given), warm=False, cancel_grace=0.5, ask_seconds=2.0)
     sys.exit(main(["serve", *sys.argv[2:]]))

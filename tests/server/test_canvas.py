@@ -57,6 +57,8 @@ def test_a_browser_asks_again_and_is_told_that_nothing_changed(canvas: Server):
     assert first.headers["Cache-Control"] == "no-cache"
     again = canvas.get("/src/main.js", {"If-None-Match": first.headers["ETag"]})
     assert (again.status, again.body) == (304, b"")
+    policy = "Content-Security-Policy"
+    assert again.headers[policy] == first.headers[policy] and "blob:" in first.headers[policy]
     (canvas.settings.canvas / "src/main.js").write_text("export const changed = 1")
     assert canvas.get("/src/main.js", {"If-None-Match": first.headers["ETag"]}).body == b"export const changed = 1"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import subprocess
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +14,6 @@ import aiohttp
 import pytest
 
 from nodegraph.server.settings import ServerLimits
-from tests.cli.support import command, environment
 from tests.server.support import JSON, Server, serving
 
 LIMIT = 40
@@ -79,6 +78,20 @@ def test_clients_of_both_interfaces_share_the_places_and_who_comes_again_has_one
                 await each.close()
 
     asyncio.run(main())
+
+
+def test_clients_that_go_in_the_midst_of_an_answer_leave_no_traceback(server: Server, caplog: pytest.LogCaptureFixture):
+    server.wait(server.submit()["id"])  # a worker is up, so that events follow each other closely
+    for path in ("/api/v1/events", "/object_info", "/api/v1/nodes", "/api/v1/openapi.yaml", "/history"):
+        for linger in (0, 1) * 5:
+            with socket.create_connection(("127.0.0.1", server.port)) as gone:
+                # Cut off, or closed in order: that is not the same to the server.
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", linger, 0))
+                gone.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+                gone.recv(65_536)
+        assert server.wait(server.submit()["id"])["state"] == "done"
+    assert "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 WATCHED = """\
@@ -160,16 +173,3 @@ def test_no_address_leads_to_another_file(server: Server, path: str):
         assert answer.status in (400, 404)
         assert b"root:" not in answer.body and str(server.folder).encode() not in answer.body
         assert answer.code
-
-
-def test_a_port_that_is_taken_and_limits_that_make_no_sense_are_told(server: Server, tmp_path: Path):
-    def tried(*options: object) -> tuple[int, str]:
-        arguments = command("serve", "--data-dir", "data", *options)
-        done = subprocess.run(arguments, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-        return done.returncode, done.stderr
-
-    code, said = tried("--port", server.port)
-    assert code == 1 and f"port {server.port}" in said and "--port" in said and "Traceback" not in said
-    for text in ("body", "body=x", "nothing=3", "sockets=0", "sockets=-1"):
-        code, said = tried("--limit", text)
-        assert code == 2 and "a limit is NAME=N" in said

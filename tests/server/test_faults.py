@@ -5,15 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from nodegraph.resources import models_folder
-from tests.cli.support import program
+from tests.cli.support import command, environment, program
 from tests.jobs.support import PACK
 from tests.server.process import Served
 from tests.server.support import JSON, picture
@@ -147,6 +149,43 @@ def test_a_kept_folder_that_goes_away_costs_a_run_and_nothing_else(server: Serve
     assert server.wait(waiting)["state"] == "done"
     assert run(server, job)["state"] == "done"
     assert run(server, job)["result"]["cached"] == ["a", "s"]
+
+
+def test_without_room_for_the_queue_a_job_is_refused_and_none_is_lost(server: Served):
+    job = json.dumps({"nodegraph": 1, "nodes": {"n": node("Number", value=77), "s": node("Tell", value="$n")}})
+    done = server.ask("POST", "/api/v1/jobs", job, JSON).json["id"]
+    hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        refused = server.ask("POST", "/api/v1/jobs", job, JSON)
+        assert (refused.status, refused.code) == (507, "disk_full")
+        told = server.post("/prompt", {"prompt": {"1": {"class_type": "Tell", "inputs": {"value": 1}}}})
+        assert (told.status, told.json["error"]["type"]) == (507, "disk_full")
+        assert server.get("/healthz").status == 200
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    again = server.ask("POST", "/api/v1/jobs", job, JSON).json["id"]
+    assert {server.wait(each)["state"] for each in (done, again)} == {"done"}
+
+
+def test_a_command_that_is_killed_at_a_nodes_work_does_not_hold_up_the_server(server: Served):
+    gate = server.folder / "killed gate"
+    nodes = {"g": node("Deaf", value=21, path=str(gate)), "s": node("Tell", value="$g")}
+    (server.folder / "k.yaml").write_text(json.dumps({"nodegraph": 1, "nodes": nodes}))
+    options = ["run", "k.yaml", "--nodes", "packs", "--cache-dir", "kept", "--json"]
+    with subprocess.Popen(
+        command(*options), cwd=server.folder, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        for line in other.stdout:
+            if json.loads(line)["event"] == "started":
+                break
+        job = queue(server, nodes)
+        server.event("planned", job)
+        other.kill()
+    server.event("started", job, "g")
+    gate.touch()
+    assert server.wait(job)["state"] == "done"
 
 
 def test_a_model_that_is_replaced_while_a_job_runs_is_not_taken_for_the_old_one(server: Served):

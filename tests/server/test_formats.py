@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nodegraph.resources import examples
+from nodegraph.server.api.addresses import id_of
 from tests.server.support import JSON, SUM, YAML, Server, form, picture
 
 UI = {
@@ -97,6 +98,15 @@ def test_a_check_tells_all_mistakes_with_their_places(server: Server):
     assert server.get("/api/v1/jobs").json["total"] == 0
 
 
+def test_a_picture_that_an_example_begins_from_is_shown_and_nothing_else_of_the_folder(server: Server):
+    base = "/api/v1/examples/image-to-image/pictures"
+    answer = server.get(f"{base}/{id_of('pictures/heart.png')}")
+    assert answer.headers["Content-Type"] == "image/png"
+    for name in ("hello.yaml", "../README.md", "pictures/../hello.yaml", "pictures/none.png"):
+        assert server.get(f"{base}/{id_of(name)}").status == 404
+    assert server.get(f"/api/v1/examples/none/pictures/{id_of('pictures/heart.png')}").status == 404
+
+
 def test_examples_are_listed_with_what_they_lack(server: Server):
     found = {each["name"]: each for each in server.get("/api/v1/examples").json["examples"]}
     assert list(found) == [path.stem for path in examples()]
@@ -140,6 +150,9 @@ def test_a_saved_workflow_uses_others_of_its_folder(server: Server):
     ended = server.wait(job.json["id"])
     assert ended["result"]["outputs"]["tell"]["shown"] == {"text": ["it is 42"]}
     assert ended["request"]["file"] == "main.yaml"
+    flat = server.post("/api/v1/convert", {"workflow": text, "to": "api", "file": "main.yaml"})
+    assert [node["class_type"] for node in json.loads(flat.json["text"]).values()] == ["Tell", "Add"]
+    assert flat.json["name"] == "main.json"
     save(server, "parts/main.yaml", MAIN)
     deep = {"workflow": MAIN.replace("PATH", "../parts/part.yaml"), "file": "parts/main.yaml"}
     assert server.post("/api/v1/check", deep).json["runnable"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 
@@ -16,6 +17,13 @@ from tests.server.process import Served, gone
 from tests.server.support import YAML
 
 SAVED = "/api/v1/workflows/a.yaml"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose workers die, for the tests that leave itself alone."""
+    with Served(tmp_path_factory.mktemp("served")) as running:
+        yield running
 
 
 def noting(folder: Path, then: str) -> str:
@@ -95,37 +103,39 @@ def test_killed_while_the_queue_is_written_nothing_that_was_answered_is_lost(tmp
         assert [server.wait(job)["state"] for job in told] == ["done"] * 3
 
 
-def test_a_worker_that_crashes_fails_its_job_alone(tmp_path: Path):
-    with Served(tmp_path) as server:
-        body = {"workflow": chain("Die"), "max_attempts": 1}
-        bad, good = server.post("/api/v1/jobs", body).json["id"], server.submit()["id"]
-        dead = server.wait(bad)
-        assert (dead["state"], dead["error"]) == ("interrupted", "SIGSEGV")
-        (problem,) = dead["result"]["problems"]
-        assert (problem["code"], problem["node"]) == ("worker_died", "middle")
-        assert server.wait(good)["state"] == "done"
-        (worker,) = server.children()
-        os.kill(worker, signal.SIGKILL)  # as the system does when memory runs out
-        assert server.wait(server.submit()["id"])["state"] == "done"
-        assert server.get("/healthz").status == 200
+def test_a_worker_that_crashes_fails_its_job_alone(server: Served):
+    body = {"workflow": chain("Die"), "max_attempts": 1}
+    bad, good = server.post("/api/v1/jobs", body).json["id"], server.submit()["id"]
+    dead = server.wait(bad)
+    assert (dead["state"], dead["error"]) == ("interrupted", "SIGSEGV")
+    (problem,) = dead["result"]["problems"]
+    assert (problem["code"], problem["node"]) == ("worker_died", "middle")
+    assert server.wait(good)["state"] == "done"
+    (worker,) = server.children()
+    os.kill(worker, signal.SIGKILL)  # as the system does when memory runs out
+    assert server.wait(server.submit()["id"])["state"] == "done"
+    assert server.get("/healthz").status == 200
 
 
-def test_a_node_that_does_not_heed_being_cancelled_is_ended(tmp_path: Path):
-    with Served(tmp_path) as server:
-        deaf, next_ = server.submit(chain("Deaf"))["id"], server.submit()["id"]
-        server.event("started", deaf, "middle")
-        server.ask("POST", f"/api/v1/jobs/{deaf}/cancel")
-        assert server.wait(deaf)["state"] == "cancelled"
-        assert server.wait(next_)["state"] == "done"
+def test_a_node_that_does_not_heed_being_cancelled_is_ended(server: Served):
+    deaf, next_ = server.submit(chain("Deaf"))["id"], server.submit()["id"]
+    server.event("started", deaf, "middle")
+    server.ask("POST", f"/api/v1/jobs/{deaf}/cancel")
+    assert server.wait(deaf)["state"] == "cancelled"
+    assert server.wait(next_)["state"] == "done"
 
 
-def test_while_a_node_holds_up_its_whole_process_the_server_answers(tmp_path: Path):
-    with Served(tmp_path) as server:
-        job = server.submit(chain("Frozen"))["id"]
-        server.event("started", job, "middle")
-        for address in ("/healthz", "/api/v1/queue", "/queue", "/prompt", f"/api/v1/jobs/{job}", "/metrics"):
-            assert server.get(address).status == 200
-        assert server.get("/api/v1/queue").json["running"] == 1
+def test_while_a_node_holds_up_its_whole_process_the_server_answers(server: Served):
+    job = server.submit(chain("Frozen"))["id"]
+    server.event("started", job, "middle")
+    for address in ("/healthz", "/api/v1/queue", "/queue", "/prompt", f"/api/v1/jobs/{job}", "/metrics"):
+        assert server.get(address).status == 200
+    assert server.get("/api/v1/queue").json["running"] == 1
+    told = server.ask("POST", "/api/v1/jobs", SUM, YAML)  # which only a worker with its packs can check
+    assert (told.status, told.code) == (503, "not_ready")
+    server.post("/api/v1/queue/cancel", {})
+    assert server.wait(job)["state"] == "cancelled"
+    assert server.wait(server.submit()["id"])["state"] == "done"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,12 @@ def test_another_site_changes_nothing_and_opens_no_websocket(server: Server, hea
         answer = server.ask("POST", "/api/v1/jobs", SUM, {**kind, **headers})
         assert (answer.status, answer.code) == (403, "wrong_origin")
     assert server.ask("DELETE", "/api/v1/jobs?state=queued", headers=headers).status == 403
-    assert server.get("/api/v1/events", {**UPGRADE, **headers}).status == 403
+    for path in ("/prompt", "/queue", "/interrupt", "/history", "/free", "/settings", "/upload/image", "/userdata/x"):
+        for prefix in ("", "/api"):
+            answer = server.ask("POST", prefix + path, "{", {**JSON, **headers})
+            assert (answer.status, answer.code) == (403, "wrong_origin")  # the body, which is no JSON, was not read
+    for path in ("/api/v1/events", "/ws", "/api/ws?clientId=a"):
+        assert server.get(path, {**UPGRADE, **headers}).status == 403
     assert server.get("/api/v1/jobs").json["total"] == before
 
 
@@ -94,6 +100,18 @@ def test_methods_that_an_address_does_not_have(server: Server):
     assert "Access-Control-Allow-Origin" not in options.headers
     head = server.ask("HEAD", "/api/v1/queue")
     assert (head.status, head.body) == (200, b"")
+
+
+def test_every_address_says_which_methods_it_has(server: Server):
+    addresses = {resource.canonical: {route.method for route in resource} for resource in server.app.router.resources()}
+    for address, methods in addresses.items():
+        path = re.sub(r"\{[^}]*\}", "x", address)
+        if "*" in methods or path.endswith("/move/x"):  # what can also be read as the name of a file
+            continue
+        for method in {"PUT", "POST", "PATCH", "DELETE"} - methods:
+            answer = server.ask(method, path, "{}", JSON)
+            assert (answer.status, answer.code) == (405, "wrong_method"), (method, path)
+            assert methods <= set(answer.headers["Allow"].split(","))
 
 
 def test_every_answer_has_the_headers_that_protect(server: Server):

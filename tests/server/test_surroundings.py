@@ -6,7 +6,9 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -74,11 +76,48 @@ def test_what_a_newer_version_wrote_is_refused_in_words_and_left_as_it_is(tmp_pa
         assert newer.status == 400 and "99" in newer.json["error"]["message"]
 
 
+def test_a_queue_of_version_1_is_gone_on_with(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    connection = sqlite3.connect(tmp_path / "data/jobs.sqlite")
+    connection.executescript((Path(__file__).parent / "data/jobs-v1.sql").read_text(encoding="utf-8"))
+    connection.close()
+    with Served(tmp_path) as server:
+        ended = server.get("/api/v1/jobs/ended").json
+        assert (ended["state"], ended["result"]["outputs"]["shown"]["shown"]) == ("done", {"text": ["it is 5"]})
+        assert ended["request"]["extra"] == {"kept": 1}
+        assert server.event("finished", "ended", "shown")["data"]["shown"] == {"text": ["it is 5"]}
+        assert server.get("/api/v1/queue").json == {"queued": 1, "running": 0, "paused": True}
+        server.ask("POST", "/api/v1/queue/resume")
+        assert server.wait("waiting")["result"]["outputs"]["shown"]["shown"] == {"text": ["it is 8"]}
+        assert server.submit()["number"] == 3
+
+
 def set_version(path: Path, version: int) -> None:
     """Say that a file has the format of another version."""
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version={version}")
     connection.close()
+
+
+def test_where_results_cannot_be_kept_jobs_run_and_it_is_said_once(tmp_path: Path):
+    (tmp_path / "kept").write_text("no folder")
+    with Served(tmp_path) as server:
+        for start in (1, 2):
+            assert server.wait(server.submit(SUM.replace("start: 2", f"start: {start}"))["id"])["state"] == "done"
+        again = server.wait(server.submit(SUM)["id"])["result"]
+        assert (again["executed"], again["cached"]) == ([], ["first", "sum", "shown"])  # kept in memory
+        told = [each["data"] for each in happened(server) if each["kind"] == "warning"]
+        assert len(told) == 1 and "kept" in str(told[0]["message"]), told
+    assert (tmp_path / "kept").read_text() == "no folder"
+
+
+def happened(server: Served) -> Iterator[dict[str, Any]]:
+    """What happened so far, as it is written down."""
+    last = server.submit("nodegraph: 1\nnodes: {s: {uses: Tell, with: {value: 12345}}}")["id"]
+    for event in server.events("after=0"):
+        yield event
+        if (event["kind"], event["job"]) == ("job_finished", last):
+            return
 
 
 @pytest.mark.parametrize(

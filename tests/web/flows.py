@@ -9,6 +9,8 @@ from playwright.sync_api import Page
 from tests.web.support import ROOT
 
 HELLO = (ROOT / "workflows" / "hello.yaml").read_text(encoding="utf-8")
+#: Milliseconds; the first run of a worker loads libraries, which takes long on a machine that has other things to do.
+PATIENCE = 90_000
 
 
 def flow(*, steps: int = 2, seed: int = 7, prefix: str = "hello", prompt: str = "a red star") -> str:
@@ -27,17 +29,23 @@ def ready(page: Page, path: str = "/") -> None:
 
 def wait_for(page: Page, condition: str, argument: Any = None) -> None:
     """Wait until a function of the app, and of an argument, gives something true."""
-    page.wait_for_function(f"argument => ({condition})(window.nodegraph, argument)", arg=argument)
+    page.wait_for_function(f"argument => ({condition})(window.nodegraph, argument)", arg=argument, timeout=PATIENCE)
 
 
 def open_text(page: Page, text: str, label: str = "test") -> None:
     """Show a text in a tab of its own."""
     page.evaluate(
-        """([text, label]) => nodegraph.actions.run('file.openText', new CustomEvent('open', {detail: {text, label}}))""",
+        """([text, label]) =>
+          nodegraph.actions.run('file.openText', new CustomEvent('open', {detail: {text, label}}))""",
         [text, label],
     )
 
 
 def run_state(page: Page) -> dict[str, Any]:
     """The run that the canvas shows."""
-    return page.evaluate("() => { const run = nodegraph.run.get(); return {...run, nodes: Object.fromEntries(run.nodes)}; }")
+    return page.evaluate("() => ({...nodegraph.run.get(), nodes: Object.fromEntries(nodegraph.run.get().nodes)})")
+
+
+def job_count(page: Page) -> int:
+    """How many jobs the server has."""
+    return page.evaluate("() => fetch('api/v1/jobs').then((answer) => answer.json())")["total"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_a_module_names_its_packages_and_their_licences_at_its_head() -> None:
             assert f"{each['name']} {each['version']} ({each['licence']})" in head
         assert "Copyright" in head
         assert "WITHOUT WARRANTY" in head or "DISCLAIMS ALL WARRANTIES" in head
+
+
+def test_modules_are_the_same_wherever_they_are_made() -> None:
+    for module in (WEB / "vendor").glob("*.js"):
+        files = re.findall(r"^// (\S+/\S+\.[jt]s)$", module.read_text(encoding="utf-8"), re.MULTILINE)
+        assert files
+        assert {file.partition("/")[0].rpartition(":")[2] for file in files} <= {"node_modules", "entries"}
 
 
 def test_packages_are_pinned_and_come_from_the_public_registry() -> None:

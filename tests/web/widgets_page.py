@@ -7,35 +7,42 @@ from typing import Any
 from playwright.sync_api import Locator, Page
 
 MOUNT = """async ({ text, name }) => {
-  const [{ Session }, { readCatalogue, specOf, isWidget }, { setInput }, { widgetKind }, { makeWidget }] = await Promise.all([
-    '/src/model/session.js', '/src/model/catalogue.js', '/src/model/graph.js', '/src/view/geometry.js', '/src/widgets/index.js',
-  ].map((address) => import(address)));
+  const [{ Session }, { specOf, isWidget }, { setInput }, { widgetKind }, { makeWidget }] = await Promise.all([
+    'model/session.js', 'model/catalogue.js', 'model/graph.js', 'view/geometry.js', 'widgets/index.js',
+  ].map((name) => import(`/src/${name}`)));
   const app = window.nodegraph;
-  const nodes = await (await fetch('/api/v1/nodes')).json();
-  app.catalogue.set(readCatalogue(nodes));
+  while (app.catalogue.get().specs.size === 0) await new Promise(requestAnimationFrame);
   const session = new Session(text, name ? { file: { name, etag: null, label: name } } : {});
   app.open(session);
   document.getElementById('shelf')?.remove();
   const shelf = document.createElement('div');
   shelf.id = 'shelf';
-  Object.assign(shelf.style, { position: 'fixed', inset: '20px auto auto 40px', width: '340px', zIndex: '1', background: 'var(--node)' });
+  Object.assign(shelf.style, { position: 'fixed', inset: '20px auto auto 40px', width: '340px', zIndex: '1' });
+  shelf.style.background = 'var(--node)';
   document.body.append(shelf);
   const heights = { prompt: 92, image: 176 };
   window.heard = [];
-  for (const type of ['pointerdown', 'dblclick', 'contextmenu', 'wheel']) shelf.addEventListener(type, () => window.heard.push(type));
+  for (const type of ['pointerdown', 'dblclick', 'contextmenu', 'wheel']) {
+    shelf.addEventListener(type, () => window.heard.push(type));
+  }
   const made = [];
   for (const node of session.graph.get().nodes.values()) {
     const box = document.createElement('section');
     box.setAttribute('aria-label', node.id);
     for (const input of specOf(app.catalogue.get(), node, session.graph.get()).inputs.filter(isWidget)) {
       const kind = window.kinds?.[`${node.id}.${input.name}`] ?? widgetKind(input);
-      const change = (value, options) => session.edit('edit.value', (graph) => setInput(graph, node.id, input.name, value), options);
+      const change = (value, options) => {
+        session.edit('edit.value', (graph) => setInput(graph, node.id, input.name, value), options);
+      };
       const widget = makeWidget({ app, session, id: node.id, input, kind, change });
       const row = document.createElement('div');
       row.style.height = `${heights[kind] ?? 24}px`;
       row.append(widget.element);
       box.append(row);
-      made.push(() => widget.update(session.graph.get().nodes.get(node.id)?.inputs.get(input.name), session.graph.get()));
+      made.push(() => {
+        const graph = session.graph.get();
+        widget.update(graph.nodes.get(node.id)?.inputs.get(input.name), graph);
+      });
     }
     shelf.append(box);
   }

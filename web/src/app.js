@@ -145,7 +145,8 @@ export class App {
   say(tone, text, more = {}) {
     this.lastMessage += 1;
     const message = { id: this.lastMessage, tone, text, ...more };
-    this.messages.update((all) => [...all.slice(-9), message]);
+    // What is said again takes the place of what was said before.
+    this.messages.update((all) => [...all.filter((other) => other.text !== text || other.tone !== tone).slice(-9), message]);
     return message.id;
   }
 

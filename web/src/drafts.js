@@ -91,11 +91,12 @@ function savedAt(storage, key) {
 export function keepDrafts(app) {
   let timer = 0;
   let told = false;
-  const write = () => {
+  /** While something is edited its text is behind, and what is kept follows with it; at the end nothing may be. */
+  const write = (atTheEnd = false) => {
     clearTimeout(timer);
     timer = 0;
     const shown = app.session.get();
-    const drafts = app.sessions.get().map((session) => draftOf(session, session === shown));
+    const drafts = app.sessions.get().map((session) => draftOf(session, session === shown, atTheEnd));
     try {
       app.storage?.setItem(PREFIX + windowId, JSON.stringify({ at: Date.now(), drafts }));
       told = false;
@@ -105,7 +106,7 @@ export function keepDrafts(app) {
     }
   };
   const later = () => {
-    if (!timer) timer = window.setTimeout(write, PAUSE);
+    if (!timer) timer = window.setTimeout(() => write(), PAUSE);
   };
   /** @type {WeakSet<Session>} */
   const known = new WeakSet();
@@ -119,14 +120,14 @@ export function keepDrafts(app) {
   };
   app.sessions.subscribe(follow, true);
   app.session.subscribe(later);
-  window.addEventListener('pagehide', write);
+  window.addEventListener('pagehide', () => write(true));
   document.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'hidden') write();
+    if (document.visibilityState === 'hidden') write(true);
   });
 }
 
-/** @param {Session} session @param {boolean} open @returns {Draft} */
-function draftOf(session, open) {
-  session.flush();
+/** @param {Session} session @param {boolean} open @param {boolean} flush @returns {Draft} */
+function draftOf(session, open, flush) {
+  if (flush) session.flush();
   return { text: session.text.get(), saved: session.saved.get(), file: session.file.get(), open };
 }

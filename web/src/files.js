@@ -178,7 +178,7 @@ async function put(app, session, name, condition) {
   const text = session.text.get();
   try {
     const response = await request('PUT', address(`workflows/${piece(name)}`), { text, headers: condition });
-    session.markSaved({ name, etag: response.headers.get('ETag'), label: name }, text);
+    session.markSaved({ name, etag: response.headers.get('ETag'), label: name, key: session.file.get().key }, text);
     remember(app, name);
     app.announce(t('file.saved', { name }));
   } catch (error) {

@@ -9,6 +9,7 @@ import { addEditing } from './editing.js';
 import { startFiles } from './files.js';
 import { mountKeys } from './input/keys.js';
 import { startLive } from './net/live.js';
+import { followParts } from './parts.js';
 import { mountHeader } from './panels/header.js';
 import { mountMessages } from './panels/messages.js';
 import { mountSearch } from './panels/search.js';
@@ -45,6 +46,7 @@ mountYaml(app, region('yaml'));
 mountSearch(app, region('overlays'));
 mountMessages(app, region('messages'));
 mountKeys(app);
+followParts(app);
 // For whoever looks into the page from its console, and for tests.
 Object.assign(window, { nodegraph: app });
 void startLive(app);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { completeAt } from '../src/panels/yaml/complete.js';
+import { LANGUAGES } from '../src/util/i18n.js';
+import { NODE_KEYS, PARAM_KEYS, ROOT_KEYS, completeAt } from '../src/panels/yaml/complete.js';
 
 const input = (name, type, more = {}) => ({ name, type, required: false, ...more });
 const spec = (name, inputs, outputs, more = {}) => [
@@ -87,6 +88,20 @@ test('keys of the file are offered, but not twice', () => {
   assert.ok(labels.includes('params') && labels.includes('layout'));
   assert.ok(!labels.includes('nodes') && !labels.includes('nodegraph'));
   assert.equal(take('params'), 'nodegraph: 1\nparams:\n  \nnodes: {}\n');
+});
+
+test('at the left edge below the last node the file goes on', () => {
+  const { labels, take } = complete('nodes:\n  a:\n    uses: Encode\n|\nlayout: {}\n');
+  assert.ok(labels.includes('outputs') && !labels.includes('nodes') && !labels.includes('layout'));
+  assert.equal(take('name'), 'nodes:\n  a:\n    uses: Encode\nname: \nlayout: {}\n');
+});
+
+test('in the midst of many nodes a place is understood as in a file of one', () => {
+  const other = (number) => `  n${number}: # ${number}\n    uses: Encode\n    with:\n      text: ${number}\n\n`;
+  const before = `nodegraph: 1\nnodes:\n${Array.from({ length: 300 }, (_, number) => other(number)).join('')}`;
+  const { labels, take } = complete(`${before}  latent:\n    uses: Sample\n    with: {se|, cfg: 1}\n${other(999)}`);
+  assert.deepEqual(labels, ['model', 'positive', 'seed', 'exact']);
+  assert.equal(take('seed'), `${before}  latent:\n    uses: Sample\n    with: {seed: , cfg: 1}\n${other(999)}`);
 });
 
 test('keys of a node are offered, but not twice, and its mappings begin a line', () => {
@@ -183,4 +198,12 @@ test('nothing is in the way of somebody who writes a text, a number or a comment
   assert.equal(complete('nodes:\n  latent:\n    # wi|\n', false).labels, null);
   assert.equal(complete('nodes:\n  latent:\n    |\n', false).labels, null);
   assert.deepEqual(complete('nodes:\n  latent:\n    with: {exact: |}\n', false).labels.slice(0, 2), ['true', 'false']);
+});
+
+test('every key of the format is explained, in every language', () => {
+  const owners = Object.entries({ root: ROOT_KEYS, node: NODE_KEYS, param: PARAM_KEYS });
+  const keys = owners.flatMap(([owner, names]) => names.map((name) => `yaml.help.${owner}.${name}`));
+  for (const [code, words] of Object.entries(LANGUAGES)) {
+    for (const key of keys) assert.ok(words[key], `${code}: ${key}`);
+  }
 });

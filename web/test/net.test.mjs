@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fileId } from '../src/net/api.js';
-import { readPlan } from '../src/net/check.js';
+import { atTheirPlaces, readPlan } from '../src/net/check.js';
 import { Events, LONGEST_WAIT, waitBefore } from '../src/net/events.js';
 import { parseExact, writeExact } from '../src/net/exact.js';
-import { Tracker, pictureOf } from '../src/net/tracker.js';
+import { Tracker } from '../src/net/tracker.js';
 
 const NO_PREVIEWS = { show: (_, jpeg) => `blob:${jpeg}`, drop: () => {} };
 
@@ -75,11 +74,11 @@ test('the events of a job say what its nodes have come to', () => {
   assert.deepEqual([run.state, run.done, run.total, run.started], ['running', 1, 3, 5000]);
   assert.deepEqual(run.nodes.get('latent'), { state: 'running', value: 1, total: 4, preview: 'blob:x' });
   run = tell(tracker, ['finished', { node: 'latent', seconds: 2 }], ['preview', { node: 'latent', jpeg: 'late' }],
-    ['finished', { node: 'save', seconds: 1, files: [{ filename: 'a b.png', subfolder: 'x', type: 'output', width: 8, height: 9 }] }], ['job_finished', { state: 'done' }]);
+    ['finished', { node: 'save', seconds: 1, files: [{ filename: 'a b.png', subfolder: 'x', type: 'output', digest: '0123456789abcdef', width: 8, height: 9, id: 'eA', file: '/api/v1/outputs/eA/file', thumbnail: '/api/v1/outputs/eA/thumbnail' }] }], ['job_finished', { state: 'done' }]);
   assert.deepEqual(run.nodes.get('latent'), { state: 'done', seconds: 2 });
   const [picture] = run.nodes.get('save').pictures;
   assert.equal(picture.name, 'x/a b.png');
-  assert.equal(picture.file, `api/v1/outputs/${fileId('x/a b.png')}/file`);
+  assert.deepEqual([picture.file, picture.thumbnail], ['api/v1/outputs/eA/file?v=0123456789ab', 'api/v1/outputs/eA/thumbnail?v=0123456789ab']);
   assert.equal(run.state, 'done');
   assert.equal(run.nodes.has('off'), false, 'what never came does not wait for ever');
 });
@@ -93,7 +92,7 @@ test('a job that is tried again begins anew', () => {
 
 test('the cells of a sweep are one node', () => {
   const tracker = new Tracker('j', NO_PREVIEWS);
-  const file = (filename) => ({ files: [{ filename, subfolder: '', type: 'output' }] });
+  const file = (filename) => ({ files: [{ filename, subfolder: '', type: 'output', id: 'x', file: '/x/file', thumbnail: '/x/thumbnail' }] });
   let run = tell(tracker, ['job_started', {}], ['finished', { node: 'latent[1,1]', seconds: 1, ...file('a.png') }], ['started', { node: 'latent[1,2]' }],
     ['progress', { node: 'latent[1,2]', value: 1, total: 2 }]);
   assert.deepEqual(run.nodes.get('latent').state, 'running');
@@ -102,14 +101,21 @@ test('the cells of a sweep are one node', () => {
   assert.deepEqual([run.nodes.get('latent').state, run.nodes.get('latent').seconds, run.nodes.get('latent').pictures.length], ['done', 3, 2]);
 });
 
-test('passing pictures have an address too', () => {
-  assert.equal(pictureOf({ filename: 'a&b.png', subfolder: '', type: 'temp' }).file, 'view?filename=a%26b.png&subfolder=&type=temp');
-});
-
 test('of several nodes in the plan one that runs decides', () => {
   const plan = readPlan([
     { node: 'latent[1]', type: 'K', action: 'hit' }, { node: 'latent[2]', type: 'K', action: 'run', reason: 'never_run' },
     { node: 'latent[3]', type: 'K', action: 'hit' }, { node: 'save', type: 'S', action: 'hit' },
   ]);
   assert.deepEqual([plan.get('latent').runs, plan.get('save').runs, plan.get('save').reason], [true, false, 'hit']);
+});
+
+test('problems stand at nodes of the shown file', () => {
+  const [cell, inner, whole] = atTheirPlaces([
+    { code: 'a', message: 'm', node: 'latent[1,2]', input: 'cfg', line: 3 },
+    { code: 'b', message: 'too small', node: 'inner/canvas', input: 'width', file: 'part.yaml', line: 4, column: 5, hint: 'h' },
+    { code: 'c', message: 'm', line: 1 },
+  ]);
+  assert.deepEqual([cell.node, cell.line, cell.input], ['latent', 3, 'cfg']);
+  assert.deepEqual(inner, { code: 'b', severity: undefined, hint: 'h', node: 'inner', message: 'part.yaml, line 4: too small' });
+  assert.equal(whole.line, 1);
 });

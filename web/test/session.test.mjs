@@ -63,7 +63,7 @@ test('while something is dragged the text waits', () => {
   }
   release();
   time.pass(300);
-  assert.match(session.text.get(), /model: \[40, 0\]/);
+  assert.match(session.text.get(), /model: \[40, 80\]/);
   assert.equal(session.undo(), 'edit.move');
   assert.equal(session.text.get(), HELLO);
 });
@@ -79,6 +79,28 @@ test('a text with a mistake keeps the last good graph, and no edit of the canvas
   session.undo();
   assert.equal(session.text.get(), HELLO);
   assert.equal(session.editable, true);
+});
+
+test('typing that cannot be read is undone a piece at a time, and comes back', () => {
+  const { session, time } = opened();
+  const type = (text) => {
+    session.editText(text);
+    time.pass(2000);
+  };
+  const good = HELLO.replace('cfg: 4', 'cfg: 6');
+  const [half, more] = [good.replace('cfg: 6', 'cfg: {'), good.replace('cfg: 6', 'cfg: {a: [')];
+  for (const text of [good, half, more]) type(text);
+  const graph = session.graph.get();
+  const states = [];
+  for (let step = 0; step < 3; step += 1) {
+    session.undo();
+    states.push([session.text.get(), session.editable]);
+  }
+  assert.deepEqual(states, [[half, false], [good, true], [HELLO, true]]);
+  for (let step = 0; step < 3; step += 1) session.redo();
+  assert.deepEqual([session.text.get(), session.editable, session.graph.get()], [more, false, graph]);
+  type(HELLO);
+  assert.ok(session.editable);
 });
 
 test('typing keeps nodes what they are, and comments alone are no step of the graph', () => {

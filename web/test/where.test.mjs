@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { readText } from '../src/model/read.js';
+import { nodeAt, nodeRange } from '../src/panels/yaml/nodes.js';
 import { indentAfter, usesAt, whereAt } from '../src/panels/yaml/where.js';
 
 /** Where the `|` in a text is. A `|` of YAML is written as `¦`. */
@@ -98,6 +100,30 @@ test('no place in any beginning of a file is too much for it', () => {
       const found = whereAt(text.slice(0, end), pos);
       assert.ok(found.from <= pos && pos <= found.to);
       usesAt(text.slice(0, end), pos);
+    }
+  }
+});
+
+test('a node is found at its lines, whether they were read or are only looked through', () => {
+  const text =
+    'nodes: # all\n  a:\n    uses: X\n    with:\n      text: |\n        b:\n  # between\n\n  "b c":  \n    uses: Y\n  d: {uses: Z}\nlayout:\n  a: [0, 0]\n';
+  for (const index of [readText(text).index, null]) {
+    const found = (id) => {
+      const range = nodeRange(text, index, id);
+      return range && text.slice(range.from, range.to).trimEnd();
+    };
+    assert.equal(found('a'), 'a:\n    uses: X\n    with:\n      text: |\n        b:');
+    assert.equal(found('b c'), '"b c":  \n    uses: Y');
+    assert.equal(found('d'), 'd: {uses: Z}');
+    assert.equal(found('layout'), null);
+    for (const [word, id] of [
+      ['uses: X', 'a'],
+      ['uses: Y', 'b c'],
+      ['uses: Z', 'd'],
+      ['[0, 0]', null],
+      ['# all', null],
+    ]) {
+      assert.equal(nodeAt(text, text.indexOf(word), index), id, word);
     }
   }
 });

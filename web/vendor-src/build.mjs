@@ -46,7 +46,8 @@ function banner(packages) {
     texts.set(each.text, [...(texts.get(each.text) ?? []), of]);
   }
   const parts = [...texts].map(([text, of]) => `${of.join('\n')}\n\n${text}`);
-  const made = 'Made by web/vendor-src/build.mjs from published packages; what it changes in them, it says there. Do not edit.';
+  const made =
+    'Made by web/vendor-src/build.mjs from published packages; what it changes in them, it says there. Do not edit.';
   return `/*!\n${[made, ...parts].join('\n\n----\n\n').replaceAll('*/', '* /')}\n*/\n`;
 }
 
@@ -55,10 +56,11 @@ const dagreReadable = {
   name: 'dagre-readable',
   /** @param {import("esbuild").PluginBuild} build */
   setup(build) {
-    const path = join(HERE, 'node_modules', '@dagrejs', 'dagre', 'dist', 'dagre.js');
+    // no whole path: it is written into the module, which is to be the same wherever it is made
+    const path = 'node_modules/@dagrejs/dagre/dist/dagre.js';
     build.onResolve({ filter: /^dagre-readable$/ }, () => ({ path, namespace: 'dagre-readable' }));
     build.onLoad({ filter: /.*/, namespace: 'dagre-readable' }, async () => {
-      const script = await readFile(path, 'utf8');
+      const script = await readFile(join(HERE, path), 'utf8');
       return {
         contents: `${script.replace(/^\/\/# sourceMappingURL.*$/m, '')}\nexport default dagre;\n`,
         loader: 'js',

@@ -26,7 +26,7 @@ LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
 OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN
 THE SOFTWARE.
 */
-// dagre-readable:/work/wt/vendor/web/vendor-src/node_modules/@dagrejs/dagre/dist/dagre.js
+// dagre-readable:node_modules/@dagrejs/dagre/dist/dagre.js
 var dagre = (() => {
   var __defProp = Object.defineProperty;
   var __getOwnPropDesc = Object.getOwnPropertyDescriptor;

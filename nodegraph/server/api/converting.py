@@ -12,13 +12,13 @@ from aiohttp import web
 from nodegraph.errors import ProblemError
 from nodegraph.jobs.model import Request
 from nodegraph.server.api.common import answer, check_body, service_of, settings_of
-from nodegraph.server.api.submitting import MULTIPART, PICTURE_KINDS, YAML_KINDS, form_parts, text_of, texts_in
+from nodegraph.server.api.submitting import MULTIPART, PICTURE_KINDS, YAML_KINDS, form_parts, lies_at, text_of, texts_in
 from nodegraph.server.bodies import is_json, media_type, parse_json, read_bytes, wrong_kind
-from nodegraph.server.errors import RefusedError, bad_request
+from nodegraph.server.errors import bad_request, refused
+from nodegraph.server.settings import ServerSettings
 from nodegraph.workflow.read import holds_metadata
 
 TARGETS: Final = ("yaml", "json", "api", "ui")
-NOT_ITS_FAULT: Final = ("not_ready", "worker_died")
 TEXTS: Final = ("nodegraph", "prompt", "workflow")
 
 
@@ -30,17 +30,18 @@ class Asked:
     to: str
     name: str = ""
     picture: bool = False
+    file: str | None = None
+    folder: str | None = None
 
 
 async def convert(request: web.Request) -> web.Response:
     """Write a workflow in another format."""
     asked = await read_asked(request)
+    wanted = Request(asked.text, asked.file, asked.folder)
     try:
-        found = await service_of(request).convert(Request(asked.text), asked.to, picture=asked.picture)
+        found = await service_of(request).convert(wanted, asked.to, picture=asked.picture)
     except ProblemError as error:
-        if error.problems[0].code in NOT_ITS_FAULT:
-            raise
-        raise RefusedError(error.problems) from None
+        raise refused(error) from None
     return answer({**found, "format": asked.to, "name": file_name(asked)})
 
 
@@ -58,7 +59,7 @@ async def read_asked(request: web.Request) -> Asked:
         data = await read_bytes(request, limits.body)
         body = parse_json(data)
         if isinstance(body, dict) and "workflow" in body and "nodegraph" not in body:
-            return from_envelope(check_body(cast("object", body), "ConvertRequest"))
+            return from_envelope(check_body(cast("object", body), "ConvertRequest"), settings_of(request))
         return Asked(text_of(data), target(request), request.query.get("name", ""))
     if kind in YAML_KINDS:
         return Asked(text_of(await read_bytes(request, limits.body)), target(request), request.query.get("name", ""))
@@ -69,11 +70,12 @@ async def read_asked(request: web.Request) -> Asked:
     raise wrong_kind(kind, "application/json", "application/yaml", *PICTURE_KINDS, MULTIPART)
 
 
-def from_envelope(body: Any) -> Asked:
-    """A workflow with what is wanted of it."""
+def from_envelope(body: Any, settings: ServerSettings) -> Asked:
+    """A workflow with what is wanted of it. Raises ProblemError."""
     given = body["workflow"]
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-    return Asked(text, body["to"], body.get("name", ""))
+    file, folder = lies_at(body, settings)
+    return Asked(text, body["to"], body.get("name", file or ""), file=file, folder=folder)
 
 
 async def from_form(request: web.Request) -> Asked:

@@ -18,6 +18,7 @@ from nodegraph.server.connections import SOCKETS
 from nodegraph.server.errors import bad_request
 
 HEARTBEAT: Final = 20.0
+KEPT_TEXTS: Final = 1_000
 LOOK: Final = 0.5  # seconds between looks at whether the client is still there
 
 
@@ -43,6 +44,27 @@ def event_json(event: JobEvent | PreviewEvent) -> dict[str, object]:
         "jpeg": base64.b64encode(event.image).decode(),
     }
     return {"job": event.job, "kind": "preview", "data": data}
+
+
+class Texts:
+    """The newest events as JSON texts, each written once however many clients get it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, str] = {}
+
+    def of(self, event: JobEvent | PreviewEvent) -> str:
+        """An event as JSON."""
+        if not isinstance(event, JobEvent):
+            return json.dumps(event_json(event), ensure_ascii=False)
+        text = self.kept.get(event.seq)
+        if text is None:
+            text = self.kept[event.seq] = json.dumps(event_json(event), ensure_ascii=False)
+            if len(self.kept) > KEPT_TEXTS:
+                del self.kept[next(iter(self.kept))]
+        return text
+
+
+TEXTS: Final[web.AppKey[Texts]] = web.AppKey("texts", Texts)
 
 
 def after_of(request: web.Request) -> int | None:
@@ -76,7 +98,7 @@ async def over_websocket(request: web.Request, subscription: Subscription) -> we
     """A JSON text for each event. Nothing that the client says matters, except that it goes."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=settings_of(request).limits.frame)
     await socket.prepare(request)
-    sender = asyncio.create_task(send_all(socket, subscription))
+    sender = asyncio.create_task(send_all(socket, subscription, request.app[TEXTS]))
     try:
         async for message in socket:
             if message.type == WSMsgType.ERROR:
@@ -88,10 +110,10 @@ async def over_websocket(request: web.Request, subscription: Subscription) -> we
     return socket
 
 
-async def send_all(socket: web.WebSocketResponse, subscription: Subscription) -> None:
+async def send_all(socket: web.WebSocketResponse, subscription: Subscription, texts: Texts) -> None:
     """Send events until there are no more; the client is told to come again."""
     async for event in subscription:
-        await socket.send_str(json.dumps(event_json(event), ensure_ascii=False))
+        await socket.send_str(texts.of(event))
     await socket.close(code=1001)
 
 
@@ -106,7 +128,7 @@ async def as_stream(request: web.Request, subscription: Subscription) -> web.Str
     alive = asyncio.create_task(keep_alive(request, response, subscription))
     try:
         async for event in subscription:
-            await response.write(sse(event))
+            await response.write(sse(event, request.app[TEXTS].of(event)))
     finally:
         alive.cancel()
         with contextlib.suppress(asyncio.CancelledError, ConnectionError):
@@ -114,9 +136,8 @@ async def as_stream(request: web.Request, subscription: Subscription) -> web.Str
     return response
 
 
-def sse(event: JobEvent | PreviewEvent) -> bytes:
-    """An event in the form of text/event-stream."""
-    data = json.dumps(event_json(event), ensure_ascii=False)
+def sse(event: JobEvent | PreviewEvent, data: str) -> bytes:
+    """An event in the form of text/event-stream. data: its JSON."""
     kind = event.kind if isinstance(event, JobEvent) else "preview"
     head = f"id: {event.seq}\n" if isinstance(event, JobEvent) else ""
     return f"{head}event: {kind}\ndata: {data}\n\n".encode("utf-8", "replace")
@@ -145,5 +166,6 @@ async def close_all(app: web.Application) -> None:
 def add_routes(app: web.Application) -> None:
     """Add the route of events."""
     app[STREAMS] = set()
+    app[TEXTS] = Texts()
     app.on_shutdown.append(close_all)
     app.router.add_get("/api/v1/events", get_events)

@@ -9,12 +9,12 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from nodegraph.errors import CATALOGUE, Place, Problem
+from nodegraph.errors import CATALOGUE, Place, Problem, ProblemError
 from nodegraph.jobs.model import FINAL, CheckReport, Job, Json, Request, Result, State
 from nodegraph.server.api.addresses import with_addresses
 from nodegraph.server.api.common import answer, flag, page, read_body, service_of, settings_of
 from nodegraph.server.api.submitting import from_envelope, read_request
-from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found
+from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found, refused
 
 BASE = "/api/v1/jobs"
 
@@ -171,6 +171,24 @@ async def submit_batch(request: web.Request) -> web.Response:
     return answer({"batch": first.batch, "jobs": [summary(job) for job in jobs]}, status=201)
 
 
+async def submit_sweep(request: web.Request) -> web.Response:
+    """Queue a workflow once for all combinations of values, with a sheet of its pictures."""
+    body = await read_body(request, "SweepRequest")
+    asked = from_envelope(body, settings_of(request))
+    service = service_of(request)
+    try:
+        zipped, grid = body.get("zip", False), body.get("grid", True)
+        swept: Any = await service.sweep(asked, body["over"], zipped=zipped, grid=grid)
+    except ProblemError as error:
+        raise refused(error) from None
+    only = (*asked.only, *swept["sheets"]) if asked.only else ()
+    asked = replace(asked, text=swept["text"], params=swept["params"], only=only)
+    await check(request, asked)
+    job = service.submit(asked)
+    headers = {"Location": f"{BASE}/{job.id}"}
+    return answer(summary(job) | {"sheets": list(swept["sheets"])}, status=201, headers=headers)
+
+
 async def get_job(request: web.Request) -> web.Response:
     """All that is known of a job."""
     return answer(details(wanted(request)))
@@ -271,6 +289,7 @@ def add_routes(app: web.Application) -> None:
     router.add_post("/api/v1/plan", plan)
     router.add_post("/api/v1/check", tell)
     router.add_post("/api/v1/batches", submit_batch)
+    router.add_post("/api/v1/sweep", submit_sweep)
     router.add_get(f"{BASE}/{{id}}", get_job)
     router.add_delete(f"{BASE}/{{id}}", delete_job)
     router.add_post(f"{BASE}/{{id}}/cancel", cancel_job)

@@ -1,4 +1,4 @@
-"""/api/v1/system, /api/v1/cache and /healthz: how the server does."""
+"""/api/v1/system, /api/v1/cache, /api/v1/logs and /healthz: how the server does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Final
 
 from aiohttp import web
 
-from nodegraph.server.api.common import answer, read_body, service_of, settings_of
+from nodegraph.server.api.common import answer, number, read_body, service_of, settings_of
+from nodegraph.server.journal import JOURNAL, KEPT
 from nodegraph.version import VERSION
 
 STARTED: Final[web.AppKey[float]] = web.AppKey("started", float)
@@ -79,6 +80,13 @@ def kept(folder: Path) -> tuple[int, int]:
         store.close()
 
 
+async def get_logs(request: web.Request) -> web.Response:
+    """The last lines of the log, or those after a number."""
+    journal = request.app[JOURNAL]
+    lines = journal.after(number(request, "after", 0, most=10**15), number(request, "limit", KEPT, most=KEPT))
+    return answer({"lines": [line.to_json() for line in lines], "last": journal.seq})
+
+
 async def free_memory(request: web.Request) -> web.Response:
     """Let go of loaded models, and of results kept in memory."""
     body = await read_body(request, "Free")
@@ -93,3 +101,4 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/api/v1/system", get_system)
     app.router.add_get("/api/v1/cache", get_cache)
     app.router.add_post("/api/v1/cache/free", free_memory)
+    app.router.add_get("/api/v1/logs", get_logs)

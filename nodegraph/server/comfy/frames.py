@@ -9,6 +9,7 @@ from typing import Final
 from nodegraph.jobs.model import PreviewEvent
 
 PREVIEW: Final = 1
+TEXT: Final = 3
 PREVIEW_WITH_METADATA: Final = 4
 JPEG: Final = 1
 PNG: Final = 2
@@ -31,6 +32,12 @@ def preview_frame_with_metadata(event: PreviewEvent) -> bytes:
     }
     told = json.dumps(about, ensure_ascii=False).encode("utf-8", "replace")
     return struct.pack(">II", PREVIEW_WITH_METADATA, len(told)) + told + event.image
+
+
+def text_frame(node: str, text: str) -> bytes:
+    """A text that a node shows beside itself: kind, length of the node's id, id, text."""
+    id_ = node.encode("utf-8", "replace")
+    return struct.pack(">II", TEXT, len(id_)) + id_ + text.encode("utf-8", "replace")
 
 
 def _format(image: bytes) -> int:

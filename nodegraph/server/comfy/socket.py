@@ -11,12 +11,13 @@ import contextlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from nodegraph.jobs.model import OPEN, JobEvent, JobService, PreviewEvent
-from nodegraph.server.comfy.frames import preview_frame, preview_frame_with_metadata
+from nodegraph.server.comfy.frames import preview_frame, preview_frame_with_metadata, text_frame
 from nodegraph.server.comfy.hub import HUB, Hub
 from nodegraph.server.comfy.messages import Message, Run, joined
 from nodegraph.server.comfy.system import server_features
@@ -28,7 +29,16 @@ HEARTBEAT: Final = 30.0  # seconds; who does not answer within half of it is gon
 OUTBOX: Final = 500  # messages
 MAX_ID: Final = 200
 
-Item = Message | PreviewEvent
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a node says beside its results."""
+
+    node: str
+    text: str
+
+
+Item = Message | PreviewEvent | Text
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:
@@ -111,6 +121,8 @@ class Listener:
             else:
                 for message in self._messages(event):
                     self._put(message)
+                if self._is_told(event):
+                    self._put(Text(str(event.data["node"]), str(event.data.get("message", ""))))
             while len(self.outbox) >= OUTBOX:
                 self.emptied.clear()
                 await self.emptied.wait()
@@ -120,6 +132,11 @@ class Listener:
         run = self.runs.get(event.job) if event.client == self.client else None
         heard = self.with_metadata or self.hub.heard(event.job)
         return heard and run is not None and event.node in run.running
+
+    def _is_told(self, event: JobEvent) -> bool:
+        """Whether an event is a warning of a node, for a client that knows more than pictures among binary frames."""
+        mine = event.client == self.client and self.with_metadata
+        return mine and event.kind == "warning" and bool(event.data.get("node"))
 
     def _messages(self, event: JobEvent) -> Iterator[Message]:
         if event.kind == "queue":
@@ -157,6 +174,8 @@ class Listener:
                 if isinstance(item, PreviewEvent):
                     frame = preview_frame_with_metadata if self.with_metadata else preview_frame
                     await self.socket.send_bytes(frame(item))
+                elif isinstance(item, Text):
+                    await self.socket.send_bytes(text_frame(item.node, item.text))
                 else:
                     told = {"type": item.type, "data": item.data}
                     await self.socket.send_str(json.dumps(told, separators=(",", ":")))
@@ -189,9 +208,9 @@ def _fewer(items: list[Item]) -> Iterator[Item]:
     newest = {item.node: item for item in items if isinstance(item, PreviewEvent)}
     stretch: list[Message] = []
     for item in items:
-        if not isinstance(item, PreviewEvent):
+        if isinstance(item, Message):
             stretch.append(item)
-        elif newest[item.node] is item:
+        elif isinstance(item, Text) or newest[item.node] is item:
             yield from joined(stretch)
             stretch = []
             yield item

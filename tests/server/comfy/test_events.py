@@ -192,6 +192,29 @@ def test_a_client_that_says_so_gets_previews_with_what_they_are_of(server: Runni
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_warnings_of_nodes_are_texts_for_clients_that_know_more_than_pictures(server: Running, knows: bool) -> None:
+    prompt = txt2img(seed=1005, prefix=f"warned-{knows}")
+    prompt["6"]["inputs"]["text"] = f"a star by embedding:nobody{knows}"
+
+    async def main() -> None:
+        async with Client(server.url, f"warned-{knows}") as client:
+            await client.next()
+            if knows:
+                data = {"supports_preview_metadata": True}
+                await client.socket.send_json({"type": "feature_flags", "data": data})
+                await client.next()
+            await client.run(prompt)
+        texts = [frame for frame in client.frames if struct.unpack(">I", frame[:4]) == (3,)]
+        assert len(texts) == knows
+        for frame in texts:
+            (length,) = struct.unpack(">I", frame[4:8])
+            assert frame[8 : 8 + length] == b"6"
+            assert "no textual inversion 'nobodyTrue'" in frame[8 + length :].decode()
+
+    asyncio.run(main())
+
+
 def test_a_failure_names_the_node_and_what_went_wrong(server: Running) -> None:
     prompt = empty_picture(3)
     prompt["2"] = {

@@ -52,7 +52,8 @@ export function actionFor(actions, event) {
   const modifiers = [
     (MAC ? event.metaKey : event.ctrlKey) ? 'Ctrl' : '', event.shiftKey ? 'Shift' : '', event.altKey ? 'Alt' : '',
   ].filter(Boolean);
-  const names = codes(event).map((code) => [...modifiers, code].join('+'));
+  // Where the question mark lies, and with what it is typed, differs from keyboard to keyboard.
+  const names = event.key === '?' ? ['Shift+Slash'] : codes(event).map((code) => [...modifiers, code].join('+'));
   const all = [...actions];
   for (const name of names) {
     const found = all.find((action) => action.keys?.some((keys) => ordered(keys) === name));

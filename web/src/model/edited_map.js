@@ -70,7 +70,21 @@ export class EditedMap {
    */
   setText(key, write) {
     if (this.has(key)) this.values.set(key, write);
-    else this.inserted.push({ after: undefined, key, write: (style) => `${renderKey(key, style)}:${write(style)}`, section: false });
+    else this.#add(key, write);
+  }
+
+  /**
+   * Add a key that no pair has, or will have: one that has it now gets another name.
+   * @param {string} key
+   * @param {Raw} value
+   */
+  add(key, value) {
+    this.#add(key, (style) => style.after(value));
+  }
+
+  /** @param {string} key @param {Write} write */
+  #add(key, write) {
+    this.inserted.push({ after: undefined, key, write: (style) => `${renderKey(key, style)}:${write(style)}`, section: false });
   }
 
   /**

@@ -4,11 +4,14 @@
  * @module
  */
 
-/** @import {Graph} from './types.js' */
+/** @import {Graph, Problem} from './types.js' */
 
 /**
- * A state. `text` is null until the graph has been written.
- * @typedef {{graph: Graph, text: string | null, label?: string, merge?: string, at?: number}} State
+ * A state. `text` is null until the graph has been written; `problems` say what is wrong with it, if it cannot be read.
+ * The graph is then the last one that was understood.
+ * @typedef {{
+ *   graph: Graph, text: string | null, problems?: Problem[], label?: string, merge?: string, at?: number,
+ * }} State
  */
 
 export const MOST_STEPS = 500;
@@ -89,6 +92,6 @@ export class History {
       this.at -= 1;
     }
     const old = this.states[this.at - MOST_TEXTS];
-    if (old && this.at - MOST_TEXTS > 0) old.text = null;
+    if (old && this.at - MOST_TEXTS > 0 && !old.problems?.length) old.text = null;
   }
 }

@@ -10,7 +10,7 @@
 /** @import {MapIndex, PairIndex} from './read.js' */
 import { sameFlat, sameNode, written } from './equal.js';
 import { EditedMap } from './edited_map.js';
-import { paramRaw, placeRaw, renderAfterKey, renderInline, renderNode, renderParamValue, renderWith, round } from './render.js';
+import { paramRaw, placeRaw, renderAfterKey, renderInline, renderNode, renderParamValue, renderWith, round, written as writtenValue } from './render.js';
 import { same } from './values.js';
 
 const ROOT_ORDER = ['nodegraph', 'name', 'description', 'params', 'foreach', 'matrix', 'nodes', 'outputs', 'groups', 'notes', 'layout'];
@@ -77,7 +77,7 @@ function renderPair(key, value) {
  */
 function paramText(param, indent) {
   return param.long || param.value === undefined ? ` ${renderInline(paramRaw(param))}`
-    : param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : renderAfterKey(param.value, indent);
+    : param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : renderAfterKey(writtenValue(param.value), indent);
 }
 
 /**
@@ -93,7 +93,7 @@ function patchParams(root, before, after) {
     const old = before.params.get(param.name);
     if (old === param || (old && sameFlat(old, param))) continue;
     if (old && !old.long && !param.long && param.value !== undefined) params.setText(param.name, (style) => (
-      param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : style.after(param.value ?? null)));
+      param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : style.after(writtenValue(param.value ?? null))));
     else if (old?.long && param.long && param.value !== undefined && sameFlat({ ...old, value: 0 }, { ...param, value: 0 }) && params.has(param.name, 'default')) {
       params.child(param.name, false).setText('default', () => ` ${renderParamValue(param, { flow: true })}`);
     } else params.setText(param.name, (style) => (style.flow ? ` ${renderInline(paramRaw(param), { flow: true })}` : paramText(param, style.indent)));
@@ -183,13 +183,47 @@ function patchNotes(root, before, after) {
 }
 
 /**
+ * The layout; what a renamed node has there gets its new name in its place.
  * @param {EditedMap} root
  * @param {Graph} before
  * @param {Graph} after
  */
 function patchLayout(root, before, after) {
   if (before.places === after.places && before.points === after.points) return;
-  patchValues(root, 'layout', graphLayout(before), graphLayout(after));
+  const [old, now] = [graphLayout(before), graphLayout(after)];
+  const names = renames(before, after);
+  const moved = (/** @type {string} */ key) => {
+    const [id = '', ...input] = key.split('.');
+    const to = [names.get(id) ?? id, ...input].join('.');
+    return to !== key && now.has(to) && !old.has(to) ? to : key;
+  };
+  const shown = new Map([...old.keys()].map((key) => [moved(key), key]));
+  const changed = [...new Set([...shown.keys(), ...now.keys()])].filter((key) => !now.has(key) || !shown.has(key) || shown.get(key) !== key || !same(old.get(key), now.get(key)));
+  if (!changed.length) return;
+  const map = root.child('layout', now.size === 0);
+  for (const key of changed) {
+    const former = shown.get(key);
+    const value = now.get(key);
+    if (former === undefined) {
+      if (value !== undefined) map.add(key, value);
+      continue;
+    }
+    if (former !== key) map.rename(former, key);
+    if (!same(old.get(former), value)) map.set(former, value);
+  }
+}
+
+/**
+ * The nodes that are called something else now.
+ * @param {Graph} before
+ * @param {Graph} after
+ */
+function renames(before, after) {
+  const former = new Map([...before.nodes.values()].map((node) => [node.uid, node.id]));
+  return new Map([...after.nodes.values()].flatMap((node) => {
+    const id = former.get(node.uid);
+    return id !== undefined && id !== node.id ? [[id, node.id]] : [];
+  }));
 }
 
 /**
@@ -224,6 +258,7 @@ function graphGroups(graph) {
 function noteRaw(note) {
   /** @type {Map<string, Raw>} */
   const map = new Map([['text', /** @type {Raw} */ (note.text)], ['at', [round(note.x), round(note.y)]], ['size', [round(note.width), round(note.height)]]]);
+  if (note.title !== undefined) map.set('title', note.title);
   if (note.colour !== undefined) map.set('colour', note.colour);
   return map;
 }

@@ -7,7 +7,7 @@
 /** @import {Graph, Group, Mode, Node, Note, Param, ParamType, Place, Point, Problem, Raw, Scalar} from './types.js' */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from '../../vendor/yaml.js';
 import { EMPTY_GRAPH, newUid } from './graph.js';
-import { typeOf } from './values.js';
+import { typeOf, unescape } from './values.js';
 
 /**
  * Where a pair of a mapping stands: its key, its value, and the end of what belongs to it. `quote` is the mark that the
@@ -172,7 +172,7 @@ function toNode(id, value, before) {
 function toParam(name, value, decimal) {
   if (!(value instanceof Map)) {
     const scalar = /** @type {Scalar} */ (Array.isArray(value) ? null : value);
-    return { name, type: decimal ? 'FLOAT' : typeOf(scalar), value: scalar, long: false };
+    return { name, type: decimal ? 'FLOAT' : typeOf(scalar), value: plain(scalar), long: false };
   }
   const given = /** @type {Scalar | undefined} */ (value.get('default'));
   const [min, max] = [value.get('min'), value.get('max')];
@@ -180,13 +180,22 @@ function toParam(name, value, decimal) {
   return {
     name,
     type: /** @type {ParamType} */ (textOf(value.get('type')) ?? typeOf(given ?? null)),
-    value: given,
+    value: given === undefined ? undefined : plain(given),
     ...(isNumber(min) ? { min: Number(min) } : {}),
     ...(isNumber(max) ? { max: Number(max) } : {}),
-    ...(Array.isArray(choices) ? { choices } : {}),
+    ...(Array.isArray(choices) ? { choices: choices.map((choice) => plain(/** @type {Scalar} */ (choice))) } : {}),
     ...(value.has('description') ? { description: textOf(value.get('description')) ?? '' } : {}),
     long: true,
   };
+}
+
+/**
+ * What a parameter says: it is no reference, so that `$$` is a dollar.
+ * @param {Scalar} value
+ * @returns {Scalar}
+ */
+function plain(value) {
+  return typeof value === 'string' ? unescape(value) : value;
 }
 
 /**
@@ -196,10 +205,11 @@ function toParam(name, value, decimal) {
 function toPlace(value) {
   if (value instanceof Map) {
     const [at, size] = [numbers(value.get('at')), numbers(value.get('size'))];
-    if (at.length < 2) return null;
+    // A node may say how it looks, and leave its place to whoever shows it.
     const colour = textOf(value.get('colour'));
     return {
       x: at[0] ?? 0, y: at[1] ?? 0,
+      ...(at.length < 2 ? { auto: true, unplaced: true } : {}),
       ...(size.length === 2 ? { width: size[0], height: size[1] } : {}),
       ...(value.get('collapsed') === true ? { collapsed: true } : {}),
       ...(value.get('pinned') === true ? { pinned: true } : {}),
@@ -240,8 +250,8 @@ function toGroup(title, value) {
 function toNote(id, map) {
   const [x = 0, y = 0] = numbers(map.get('at'));
   const [width = 200, height = 100] = numbers(map.get('size'));
-  const colour = textOf(map.get('colour'));
-  return { id, text: textOf(map.get('text')) ?? '', x, y, width, height, ...(colour !== null ? { colour } : {}) };
+  const [title, colour] = [textOf(map.get('title')), textOf(map.get('colour'))];
+  return { id, ...(title !== null ? { title } : {}), text: textOf(map.get('text')) ?? '', x, y, width, height, ...(colour !== null ? { colour } : {}) };
 }
 
 /**

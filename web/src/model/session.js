@@ -29,7 +29,7 @@ import { readText } from './read.js';
 
 export const PAUSE = 300;
 
-/** `example` is the one that it was opened from. @typedef {{name: string | null, etag: string | null, label: string, example?: string}} File */
+/** `example` is the one that it was opened from, `key` what its runs are found by. @typedef {{name: string | null, etag: string | null, label: string, example?: string, key?: string}} File */
 
 /**
  * @typedef {{
@@ -74,7 +74,7 @@ export class Session {
     this.saved = signal(text);
     /** @type {Signal<number>} */
     this.state = signal(0);
-    this.history = new History({ graph, text });
+    this.history = new History({ graph, text, problems: this.read.problems });
     this.holds = 0;
     /** @type {(() => void) | null} */
     this.cancelSync = null;
@@ -92,7 +92,8 @@ export class Session {
   }
 
   /**
-   * Change the graph. Edits with the same `merge` that follow each other within a second are one step of undo.
+   * Change the graph. Edits with the same `merge` that follow each other within a second, or during one hold, are one step
+   * of undo.
    * @param {string} label what was done, a key of the strings
    * @param {(graph: Graph) => Graph} change
    * @param {{merge?: string}} [options]
@@ -104,7 +105,10 @@ export class Session {
     const before = this.graph.get();
     const after = change(before);
     if (after === before) return false;
-    this.history.push({ graph: after, text: null, label, merge, at: this.clock.now() });
+    // However long a drag rests, it stays one step.
+    const { current } = this.history;
+    const goesOn = this.holds > 0 && merge !== undefined && merge === current.merge;
+    this.history.push({ graph: after, text: null, label, merge, at: goesOn ? current.at ?? 0 : this.clock.now() });
     this.#show(after);
     this.#syncLater(() => this.#writeText());
     return true;
@@ -155,8 +159,8 @@ export class Session {
   /** Compute places anew for nodes that have none of their own, as when their types have become known. */
   placeAgain() {
     const { current } = this.history;
-    const own = [...current.graph.places].filter(([, place]) => !place.auto);
-    if (own.length === current.graph.places.size && current.graph.nodes.size <= own.length) return;
+    const own = [...current.graph.places].map(([id, place]) => /** @type {const} */ ([id, place.auto ? { ...place, unplaced: true } : place]));
+    if (own.length >= current.graph.nodes.size && own.every(([, place]) => !place.auto)) return;
     const graph = this.place({ ...current.graph, places: new Map(own) });
     current.graph = graph;
     this.graph.set(graph);
@@ -175,12 +179,12 @@ export class Session {
   /** @param {() => string | null} step */
   #travel(step) {
     this.flush();
-    const label = this.editable ? step() : 'edit.text';
+    const label = step();
     if (label === null) return null;
-    const { graph, text } = this.history.current;
+    const { graph, text, problems = [] } = this.history.current;
     if (text !== null) {
       this.text.set(text);
-      this.textProblems.set([]);
+      this.textProblems.set(problems);
     }
     this.#show(graph);
     if (text === null) this.#syncLater(() => this.#writeText());
@@ -200,13 +204,14 @@ export class Session {
     const text = this.text.get();
     const read = readText(text, this.graph.get());
     this.textProblems.set(read.problems);
+    const known = this.graph.get();
     if (!read.graph) {
-      this.history.close();
+      // A step too, so that going back takes the last piece of typing only, and going forward brings it back.
+      this.history.push({ graph: known, text, problems: read.problems, label: 'edit.text', merge: 'text', at: this.clock.now() });
       this.state.update((n) => n + 1);
       return;
     }
     this.read = read;
-    const known = this.graph.get();
     const graph = sameGraph(read.graph, known) ? known : this.place(keepPlaces(read.graph, known));
     this.history.push({ graph, text, label: 'edit.text', merge: 'text', at: this.clock.now() });
     if (graph === known) this.state.update((n) => n + 1);
@@ -245,7 +250,11 @@ export class Session {
  * @returns {Graph}
  */
 function keepPlaces(graph, known) {
-  const kept = [...known.places].filter(([id, place]) => place.auto && graph.nodes.has(id) && !graph.places.has(id));
+  const kept = [...known.places].flatMap(([id, place]) => {
+    const own = graph.places.get(id);
+    if (!place.auto || !graph.nodes.has(id) || (own && !own.unplaced)) return [];
+    return [/** @type {const} */ ([id, { ...own, x: place.x, y: place.y, auto: true, unplaced: undefined }])];
+  });
   return kept.length ? { ...graph, places: new Map([...graph.places, ...kept]) } : graph;
 }
 

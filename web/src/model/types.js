@@ -32,12 +32,12 @@
 
 /**
  * Where a node lies. Without width and height it takes those of its type. `auto`: the place was computed, and is not
- * written to the file until somebody moves something.
+ * written to the file until somebody moves something. `unplaced`: the file only says how the node looks.
  * @typedef {{
  *   readonly x: number, readonly y: number,
  *   readonly width?: number, readonly height?: number,
  *   readonly collapsed?: boolean, readonly pinned?: boolean, readonly colour?: string,
- *   readonly auto?: boolean,
+ *   readonly auto?: boolean, readonly unplaced?: boolean,
  * }} Place
  */
 
@@ -46,7 +46,8 @@
 /** @typedef {'STRING' | 'INT' | 'FLOAT' | 'BOOLEAN' | 'ANY'} ParamType */
 
 /**
- * A parameter. `value` is the default, undefined when it has none and must be given.
+ * A parameter. `value` is the default, undefined when it has none and must be given; a text stands as it is read, without
+ * the escapes of the file.
  * @typedef {{
  *   readonly name: string, readonly type: ParamType, readonly value: Scalar | undefined,
  *   readonly min?: number, readonly max?: number, readonly choices?: readonly Scalar[], readonly description?: string,
@@ -62,7 +63,7 @@
 
 /**
  * A text on the canvas that belongs to no node. `id` is its place among the notes, as `note:0`.
- * @typedef {{readonly id: string, readonly text: string, readonly x: number, readonly y: number, readonly width: number,
+ * @typedef {{readonly id: string, readonly title?: string, readonly text: string, readonly x: number, readonly y: number, readonly width: number,
  *   readonly height: number, readonly colour?: string}} Note
  */
 

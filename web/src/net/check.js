@@ -5,10 +5,10 @@
  */
 
 /** @import {App, Plan} from '../app.js' */
+/** @import {Session} from '../model/session.js' */
 /** @import {Problem} from '../model/types.js' */
 import { t } from '../util/i18n.js';
 import { ApiError, api } from './api.js';
-import { placeOf } from './runs.js';
 import { ownerOf } from './tracker.js';
 
 /** How long a file stays as it is before it is checked, in milliseconds. */
@@ -76,11 +76,14 @@ export class Checker {
     this.checked = text;
     this.asking?.abort();
     const asking = (this.asking = new AbortController());
+    const body = { workflow: text, ...placeOf(session) };
     try {
-      const answer = await api.post('plan', { workflow: text, ...placeOf(session) }, { signal: asking.signal });
+      const { problems, runnable } = await api.post('check', body, { signal: asking.signal });
       if (this.asking !== asking) return;
-      app.problems.set(answer.problems);
-      app.plan.set(readPlan(answer.nodes));
+      app.problems.set(atTheirPlaces(problems));
+      // What a run would do is for a worker to say, and the first one may still be starting.
+      const nodes = runnable ? (await api.post('plan', body, { signal: asking.signal })).nodes : [];
+      if (this.asking === asking) app.plan.set(readPlan(nodes));
     } catch (error) {
       this.#failed(error, asking);
     }
@@ -91,7 +94,7 @@ export class Checker {
     if (!(error instanceof ApiError) || error.code === 'aborted' || this.asking !== asking) return;
     this.checked = null;
     if (error.status === 400) {
-      this.app.problems.set(error.problems.length ? error.problems : [problemOf(error)]);
+      this.app.problems.set(error.problems.length ? atTheirPlaces(error.problems) : [problemOf(error)]);
       this.app.plan.set(new Map());
     }
   }
@@ -100,6 +103,32 @@ export class Checker {
 /** @param {ApiError} error @returns {Problem} */
 function problemOf(error) {
   return { code: error.code, severity: 'error', message: error.message, hint: error.hint };
+}
+
+/**
+ * Where a file lies on the server, so that sub-workflows and pictures beside it are found.
+ * @param {Session} session
+ * @returns {{file?: string, example?: string}}
+ */
+export function placeOf(session) {
+  const { name: file, example } = session.file.get();
+  if (file !== null) return { file };
+  return example ? { example } : {};
+}
+
+/**
+ * Problems at the nodes of the shown file. One inside a sub-workflow belongs to the node that uses it, and says where it is.
+ * @param {readonly Problem[]} problems
+ * @returns {Problem[]}
+ */
+export function atTheirPlaces(problems) {
+  return problems.map((problem) => {
+    if (problem.node === undefined) return problem;
+    const node = ownerOf(problem.node);
+    if (!problem.node.includes('/')) return node === problem.node ? problem : { ...problem, node };
+    const { code, severity, message, hint, file = '', line = 0 } = problem;
+    return { code, severity, hint, node, message: t('run.inPart', { file, line, message }) };
+  });
 }
 
 /**

@@ -18,6 +18,8 @@ import { Runs } from './runs.js';
 
 /** How long a changed file rests before it is queued by itself, in milliseconds. */
 const AUTO_REST = 600;
+/** After how long out of sight the line is made anew, in milliseconds. */
+const LONG_AWAY = 60_000;
 
 /** Connect, and stay connected. @param {App} app */
 export async function startLive(app) {
@@ -36,6 +38,17 @@ export async function startLive(app) {
     if (previews !== before.previews) events.reconnect();
   });
   window.addEventListener('online', () => events.connect());
+  whenBack(() => events.reconnect());
+  app.actions.add(
+    { id: 'net.connect', label: 'net.connect', group: '', run: () => events.connect() },
+    {
+      id: 'run.sweep', label: 'form.sweep', group: '',
+      run: (event) => {
+        const { over, done } = /** @type {CustomEvent} */ (event).detail;
+        void runs.sweep(over).then(done);
+      },
+    },
+  );
   events.connect();
   await load();
 }
@@ -68,6 +81,18 @@ function connect(app, runs, checker, load) {
       app.online.set(false);
       void askWhy(app);
     },
+  });
+}
+
+/**
+ * A computer that has slept may hold a line that is dead without knowing it.
+ * @param {() => void} run
+ */
+function whenBack(run) {
+  let since = Infinity;
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) since = Date.now();
+    else if (Date.now() - since > LONG_AWAY) run();
   });
 }
 
@@ -111,9 +136,9 @@ function loader(app) {
   }
   app.actions.add({
     id: 'run.refresh', label: 'run.refresh', group: 'menu.run', keys: ['KeyR'],
-    run: async () => {
+    run: async (event) => {
       await load();
-      app.say('info', t('run.refreshed', { nodes: app.catalogue.get().specs.size }));
+      if (!(/** @type {CustomEvent | undefined} */ (event)?.detail?.quiet)) app.say('info', t('run.refreshed', { nodes: app.catalogue.get().specs.size }));
     },
   });
   return load;

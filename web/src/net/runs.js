@@ -5,12 +5,13 @@
  * @module
  */
 
-/** @import {App} from '../app.js' */
+/** @import {App, NodeRun} from '../app.js' */
 /** @import {Session} from '../model/session.js' */
 /** @import {ServerEvent} from './events.js' */
 import { NO_RUN, readJson } from '../app.js';
 import { t } from '../util/i18n.js';
 import { ApiError, api, name, newId } from './api.js';
+import { atTheirPlaces, placeOf } from './check.js';
 import { Previews } from './previews.js';
 import { Tracker } from './tracker.js';
 
@@ -18,16 +19,27 @@ import { Tracker } from './tracker.js';
 const GATHER = 30;
 const KEPT = 'nodegraph.jobs';
 const KEPT_JOBS = 50;
+/** Events of jobs that nobody follows yet: the answer that names a job may come after its first events. */
+const UNCLAIMED = 1000;
 /** Trackers of jobs of one file that are remembered; those that ended first go first. */
 const REMEMBERED = 20;
 
 /**
- * What a file is called among those whose jobs are kept in mind over a reload.
+ * What a file is called among those whose jobs are kept in mind over a reload; null for one that has not been run yet.
  * @param {Session} session
  */
 export function keyOf(session) {
-  const { name: file, label } = session.file.get();
-  return file ?? `draft:${label}`;
+  const { name: file, key } = session.file.get();
+  return key ?? file;
+}
+
+/** The same, given to a file that has none; it is kept with its draft. @param {Session} session */
+function ownKey(session) {
+  const known = keyOf(session);
+  if (known !== null) return known;
+  const key = newId();
+  session.file.set({ ...session.file.get(), key });
+  return key;
 }
 
 export class Runs {
@@ -39,6 +51,10 @@ export class Runs {
     this.trackers = new WeakMap();
     /** @type {Map<string, {session: Session, tracker: Tracker}>} */
     this.jobs = new Map();
+    /** What the nodes of a file made last. @type {WeakMap<Session, ReadonlyMap<string, NodeRun>>} */
+    this.former = new WeakMap();
+    /** @type {ServerEvent[]} */
+    this.unclaimed = [];
     /** Whether seeds are being given their next values, which is no change that anybody made. */
     this.advancing = false;
     /** @type {ReturnType<typeof setTimeout> | null} */
@@ -57,29 +73,34 @@ export class Runs {
     const session = this.app.session.get();
     /** @type {string[]} */
     const queued = [];
+    /** @type {string[]} */
+    const texts = [];
     try {
       for (let round = 0; round < Math.max(1, this.app.batch.get()); round += 1) {
         session.flush();
         if (session.textProblems.get().length) throw unreadable(session);
-        queued.push(await this.#submit(session, front));
+        if (front) texts.unshift(session.text.get());
+        else queued.push(await this.#submit(session, session.text.get(), front));
         this.advancing = true;
         await advanceSeeds(this.app, session).finally(() => (this.advancing = false));
       }
+      // What is put at the front goes before all others: the last of a batch first, so that they run in their order.
+      for (const text of texts) queued.unshift(await this.#submit(session, text, front));
     } catch (error) {
       this.#refused(error, quiet);
     }
     return queued;
   }
 
-  /** @param {Session} session @param {boolean} front */
-  async #submit(session, front) {
+  /** @param {Session} session @param {string} text @param {boolean} front */
+  async #submit(session, text, front) {
     const job = newId();
     const expected = [...this.app.plan.get()].filter(([, { runs }]) => runs).map(([node]) => node);
     this.follow(session, job, expected);
     try {
       const { name: file, label } = session.file.get();
-      const extra = { file: file ?? label, session: keyOf(session) };
-      await api.post('jobs', { workflow: session.text.get(), id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
+      const extra = { file: file ?? label, session: ownKey(session) };
+      await api.post('jobs', { workflow: text, id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
     } catch (error) {
       this.forget(job);
       throw error;
@@ -88,10 +109,32 @@ export class Runs {
     return job;
   }
 
+  /**
+   * Queue the shown file once for each of several values, with a sheet of all pictures.
+   * @param {Record<string, unknown>} over parameter to its values, as a list or as a text such as `1..4`
+   * @returns {Promise<{id: string, sheets: string[]} | null>} the job, and the nodes that save a sheet
+   */
+  async sweep(over) {
+    const session = this.app.session.get();
+    try {
+      session.flush();
+      if (session.textProblems.get().length) throw unreadable(session);
+      const { name: file, label } = session.file.get();
+      const extra = { file: file ?? label, session: ownKey(session) };
+      const job = await api.post('sweep', { workflow: session.text.get(), over, client: 'canvas', extra, ...placeOf(session) });
+      this.follow(session, job.id);
+      this.#keep(session, job.id);
+      return job;
+    } catch (error) {
+      this.#refused(error, false);
+      return null;
+    }
+  }
+
   /** @param {unknown} error @param {boolean} quiet */
   #refused(error, quiet) {
     if (!(error instanceof ApiError)) throw error;
-    const { problems } = error;
+    const problems = atTheirPlaces(error.problems);
     if (problems.length && error.status === 400) this.app.problems.set(problems);
     if (quiet && problems.length) return;
     const others = problems.filter(({ severity }) => severity !== 'warning').length - 1;
@@ -115,6 +158,9 @@ export class Runs {
     for (const { job: gone } of old) this.jobs.delete(gone);
     this.trackers.set(session, all.filter((each) => !old.includes(each)));
     this.jobs.set(job, { session, tracker });
+    const early = this.unclaimed.filter((event) => event.job === job);
+    this.unclaimed = this.unclaimed.filter((event) => event.job !== job);
+    for (const event of early) this.take(event);
     this.publish();
     return tracker;
   }
@@ -131,6 +177,7 @@ export class Runs {
   /** @param {ServerEvent} event */
   take(event) {
     const found = this.jobs.get(event.job);
+    if (!found && event.job && event.seq !== undefined) this.unclaimed = [...this.unclaimed.slice(1 - UNCLAIMED), event];
     if (!found || !found.tracker.take(event)) return;
     if (event.kind === 'job_finished') this.#ended(found.session, found.tracker);
     this.gathering ??= setTimeout(() => this.publish(), GATHER);
@@ -140,14 +187,39 @@ export class Runs {
   publish() {
     if (this.gathering) clearTimeout(this.gathering);
     this.gathering = null;
-    const shown = this.shownTracker(this.app.session.get());
-    this.app.run.set(shown ? shown.snapshot() : NO_RUN);
+    const session = this.app.session.get();
+    const shown = this.shownTracker(session);
+    if (!shown) return this.app.run.set(NO_RUN);
+    const run = shown.snapshot();
+    return this.app.run.set(shown.isOpen ? { ...run, nodes: this.#withFormer(session, run.nodes) } : run);
+  }
+
+  /** Keep in mind what a run has made. @param {Session} session @param {Tracker} tracker */
+  #remember(session, tracker) {
+    const made = [...tracker.nodes].filter(([, { pictures }]) => pictures);
+    this.former.set(session, new Map([...(this.former.get(session) ?? []), ...made]));
+  }
+
+  /**
+   * A node goes on showing what it made last until it has made something else: it would jump in size otherwise.
+   * @param {Session} session
+   * @param {ReadonlyMap<string, NodeRun>} nodes
+   * @returns {ReadonlyMap<string, NodeRun>}
+   */
+  #withFormer(session, nodes) {
+    /** @type {Map<string, NodeRun>} */
+    const all = new Map(nodes);
+    for (const [id, { pictures }] of this.former.get(session) ?? []) {
+      const run = all.get(id) ?? { state: 'waiting' };
+      if (pictures && !run.pictures && (run.state === 'waiting' || run.state === 'running')) all.set(id, { ...run, pictures });
+    }
+    return all;
   }
 
   /** @param {Session} session */
   shownTracker(session) {
     const all = this.trackers.get(session) ?? [];
-    return all.find(({ state }) => state === 'running') ?? all.findLast(({ state }) => state !== 'queued') ?? all.at(-1) ?? null;
+    return all.find(({ state }) => state === 'running') ?? all.find(({ isOpen }) => isOpen) ?? all.at(-1) ?? null;
   }
 
   /** Cancel what the shown file has running, or else what it has queued. */
@@ -173,7 +245,8 @@ export class Runs {
    * @param {Session} session
    */
   async restore(session) {
-    const kept = readJson(this.app.storage, KEPT)[keyOf(session)];
+    const key = keyOf(session);
+    const kept = key === null ? undefined : readJson(this.app.storage, KEPT)[key];
     if (!kept || this.trackers.has(session)) return;
     this.trackers.set(session, []);
     const tracker = this.follow(session, kept.job);
@@ -193,9 +266,13 @@ export class Runs {
       // An open one is told by its events, which are sent again.
       if (job.state === 'queued' || job.state === 'running') tracker.state = job.state;
       else if (tracker.isOpen) tracker.restore(job);
+      if (!tracker.isOpen) this.#close(session, job.id);
+      this.#remember(session, tracker);
       this.publish();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.forget(tracker.job);
+      if (!(error instanceof ApiError) || error.status !== 404) return;
+      this.#close(session, tracker.job);
+      this.forget(tracker.job);
     }
   }
 
@@ -206,35 +283,37 @@ export class Runs {
     return numbers.length ? Math.min(...numbers) : null;
   }
 
-  /** @param {Session} session @param {string} job */
+  /** Keep in mind that a job is the last of a file. @param {Session} session @param {string} job */
   #keep(session, job) {
     const all = readJson(this.app.storage, KEPT);
-    const key = keyOf(session);
+    const key = ownKey(session);
     delete all[key];
     const entries = Object.entries({ ...all, [key]: { job, seq: this.lastSeen(), open: true } }).slice(-KEPT_JOBS);
-    this.app.storage?.setItem(KEPT, JSON.stringify(Object.fromEntries(entries)));
+    this.#store(Object.fromEntries(entries));
+  }
+
+  /** Keep in mind that nothing of a job is to come. @param {Session} session @param {string} job */
+  #close(session, job) {
+    const all = readJson(this.app.storage, KEPT);
+    const key = ownKey(session);
+    if (all[key]?.job === job) this.#store({ ...all, [key]: { ...all[key], open: false } });
+  }
+
+  /** @param {object} all */
+  #store(all) {
+    try {
+      this.app.storage?.setItem(KEPT, JSON.stringify(all));
+    } catch {
+      // Without room for it a reload does not find the run again.
+    }
   }
 
   /** @param {Session} session @param {Tracker} tracker */
   #ended(session, tracker) {
-    const all = readJson(this.app.storage, KEPT);
-    const key = keyOf(session);
-    if (all[key]?.job === tracker.job) {
-      this.app.storage?.setItem(KEPT, JSON.stringify({ ...all, [key]: { ...all[key], open: false } }));
-    }
+    this.#remember(session, tracker);
+    this.#close(session, tracker.job);
     this.app.ended.set({ session, run: tracker.snapshot(), error: tracker.error });
   }
-}
-
-/**
- * Where a file lies on the server, so that sub-workflows and pictures beside it are found.
- * @param {Session} session
- * @returns {{file?: string, example?: string}}
- */
-export function placeOf(session) {
-  const { name: file, example } = session.file.get();
-  if (file !== null) return { file };
-  return example ? { example } : {};
 }
 
 /** @param {string} node */

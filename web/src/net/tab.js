@@ -1,11 +1,13 @@
 /**
- * What the browser shows of a run when the page is not looked at: the tab's title, and a notification at the end.
+ * What is told of a run: in the tab's title while it goes on; at its end in a message, and as a notification where the
+ * page is not looked at.
  *
  * @module
  */
 
 /** @import {App, RunState} from '../app.js' */
 import { t } from '../util/i18n.js';
+import { atTheirPlaces } from './check.js';
 
 /** @param {App} app */
 export function showInTab(app) {
@@ -23,7 +25,30 @@ export function showInTab(app) {
   }, true);
   app.run.subscribe(show);
   app.ended.subscribe((ended) => {
-    if (ended) notify(app, ended.run, ended.session.file.get().label, ended.error);
+    if (!ended) return;
+    const { name, label } = ended.session.file.get();
+    const file = (name ?? label) || t('file.untitled');
+    tell(app, ended.run, file, ended.error);
+    notify(app, ended.run, file, ended.error);
+  });
+}
+
+/**
+ * Say how a run ended: aloud if it went well, else with the reason and what to do.
+ * @param {App} app
+ * @param {RunState} run
+ * @param {string} file
+ * @param {string} [error]
+ */
+function tell(app, run, file, error) {
+  const text = t(`run.ended.${run.state}`, { file });
+  if (run.state === 'done' || run.state === 'cancelled') return app.announce(text);
+  const [problem] = atTheirPlaces(run.problems);
+  const node = problem?.node;
+  const known = node !== undefined && app.session.get().graph.get().nodes.has(node);
+  app.say('error', `${text}: ${problem?.message ?? error ?? t('error.unknown')}`, {
+    hint: problem?.hint,
+    ...(known ? { action: { label: t('run.showNode', { node }), run: () => void app.actions.run('view.focus', new CustomEvent('focus', { detail: { id: node } })) } } : {}),
   });
 }
 
@@ -57,5 +82,5 @@ export function titleOf(run, file) {
 function notify(app, run, file, error) {
   if (!app.settings.get().notify || !document.hidden || typeof Notification === 'undefined' || Notification.permission !== 'granted') return;
   const body = run.state === 'failed' ? run.problems[0]?.message ?? error ?? '' : '';
-  new Notification(t(`run.ended.${run.state}`, { file: file || 'nodegraph' }), { body, tag: run.job ?? undefined, icon: 'icon.svg' });
+  new Notification(t(`run.ended.${run.state}`, { file }), { body, tag: run.job ?? undefined, icon: 'icon.svg' });
 }

@@ -10,9 +10,8 @@
 /** @import {NodeRun, Picture, RunState} from '../app.js' */
 /** @import {Problem} from '../model/types.js' */
 /** @import {ServerEvent} from './events.js' */
-import { fileId } from './api.js';
 
-/** @typedef {{filename: string, subfolder?: string, type?: string, digest?: string, width?: number, height?: number, file?: string, thumbnail?: string}} SavedFile */
+/** @typedef {{filename: string, subfolder?: string, type?: string, digest?: string, width?: number, height?: number, id: string, file: string, thumbnail: string}} SavedFile */
 
 /** @type {ReadonlySet<string>} */
 const OPEN = new Set(['queued', 'running']);
@@ -31,21 +30,13 @@ export function ownerOf(node) {
 }
 
 /**
- * A file that a node saved, as a picture of the page.
+ * A file that a node saved, as a picture of the page. The address of one that was written anew is another.
  * @param {SavedFile} saved
  * @returns {Picture}
  */
-export function pictureOf(saved) {
-  const { filename, subfolder = '', type = 'output', width = 0, height = 0 } = saved;
-  const name = subfolder ? `${subfolder}/${filename}` : filename;
-  const id = fileId(name);
-  const query = new URLSearchParams({ filename, subfolder, type });
-  const known = type === 'output' || type === 'input';
-  const base = `api/v1/${type === 'input' ? 'uploads' : 'outputs'}/${id}`;
-  const version = saved.digest ? `?v=${saved.digest.slice(0, 12)}` : '';
-  const file = saved.file ?? (known ? `${base}/file` : `view?${query}`);
-  const thumbnail = saved.thumbnail ?? (known ? `${base}/thumbnail` : file);
-  return { id, name, file: relative(file) + (known ? version : ''), thumbnail: relative(thumbnail) + (known ? version : ''), width, height };
+export function pictureOf({ filename, subfolder = '', digest = '', width = 0, height = 0, id, file, thumbnail }) {
+  const version = digest ? `?v=${digest.slice(0, 12)}` : '';
+  return { id, name: subfolder ? `${subfolder}/${filename}` : filename, file: relative(file) + version, thumbnail: relative(thumbnail) + version, width, height };
 }
 
 /** The page may lie below a path of a proxy; the server's addresses begin at its root. @param {string} address */

@@ -22,7 +22,7 @@ const MENUS = [
 
 /** @param {App} app @param {HTMLElement} element */
 export function mountHeader(app, element) {
-  const tabs = h('div', { class: 'tabs', role: 'tablist', 'aria-label': t('tabs.label') });
+  const tabs = h('nav', { class: 'tabs', 'aria-label': t('tabs.label') });
   const run = h('div', { class: 'runbar' });
   element.append(
     h('strong', { class: 'brand' }, 'nodegraph'),
@@ -47,7 +47,7 @@ function menuButton(app, { label, groups }) {
     const box = button.getBoundingClientRect();
     list.style.left = `${box.left}px`;
     list.style.top = `${box.bottom}px`;
-    items(list)[0]?.focus();
+    items(list).find((item) => !item.disabled)?.focus();
   };
   button.addEventListener('click', () => (list.matches(':popover-open') ? list.hidePopover() : open()));
   button.addEventListener('keydown', (event) => {
@@ -82,7 +82,7 @@ function rows(app, group, titled) {
 function menuRow(action) {
   const checked = action.checked?.();
   return h('button', {
-    type: 'button', role: checked === undefined ? 'menuitem' : 'menuitemcheckbox', tabIndex: -1, disabled: action.enabled?.() === false,
+    type: 'button', role: checked === undefined ? 'menuitem' : 'menuitemcheckbox', disabled: action.enabled?.() === false,
     ...(checked === undefined ? {} : { 'aria-checked': String(checked) }),
     onclick: (/** @type {Event} */ event) => {
       /** @type {HTMLElement | null} */ (/** @type {HTMLElement} */ (event.currentTarget).closest('[popover]'))?.hidePopover();
@@ -143,7 +143,7 @@ function tab(app, session) {
   const isShown = session === app.session.get();
   return h('span', { class: isShown ? 'tab shown' : 'tab' },
     h('button', {
-      type: 'button', role: 'tab', 'aria-selected': String(isShown), onclick: () => app.open(session),
+      type: 'button', class: 'tab-open', 'aria-current': isShown ? 'page' : undefined, onclick: () => app.open(session),
       onauxclick: (/** @type {MouseEvent} */ event) => event.button === 1 && app.actions.run('file.close', new CustomEvent('close', { detail: { session } })),
     }, label),
     h('button', {

@@ -28,7 +28,7 @@ export function mountYaml(app, element) {
     {
       id: 'yaml.toggle',
       label: 'yaml.toggle',
-      group: 'group.view',
+      group: 'menu.view',
       keys: ['Alt+KeyY'],
       anywhere: true,
       run: () => app.set({ yaml: !app.settings.get().yaml }),
@@ -37,7 +37,7 @@ export function mountYaml(app, element) {
     {
       id: 'yaml.reveal',
       label: 'yaml.reveal',
-      group: 'group.view',
+      group: '',
       run: (event) => panel.reveal(/** @type {any} */ (event)?.detail),
     },
   );

@@ -27,6 +27,9 @@ export function choose({ title, body = [], choices, className = '' }) {
       resolve(dialog.returnValue || null);
     });
     document.body.append(dialog);
+    const content = /** @type {HTMLElement} */ (dialog.querySelector('.dialog-body'));
+    // What only is read has to be scrolled by keyboard too.
+    if (!content.querySelector('button, input, select, textarea, a')) content.tabIndex = 0;
     dialog.showModal();
     /** @type {HTMLElement | undefined} */ (dialog.querySelector('[autofocus]') ?? buttons.find((_, i) => choices[i]?.primary))?.focus();
   });

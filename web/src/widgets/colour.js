@@ -22,7 +22,7 @@ export function colourControl(frame) {
   };
   field.addEventListener('change', apply);
   field.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') apply();
+    if (event.key === 'Enter' || ((event.ctrlKey || event.metaKey) && event.key === 's')) apply();
   });
   return {
     element: h('span', { class: 'widget-control' }, well, field),

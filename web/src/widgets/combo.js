@@ -35,7 +35,8 @@ export function comboControl(frame) {
     field,
     disable: (disabled) => void (field.disabled = disabled),
     show(value) {
-      const known = isKnown(frame.input, value);
+      const isBrought = frame.input.upload && Boolean(frame.context.session.file.get().example);
+      const known = isBrought || isKnown(frame.input, value);
       const shown = value === null ? t('widget.combo.none') : plain(value);
       text.textContent = shown;
       text.title = known ? shown : t('widget.combo.unknown', { value: shown });
@@ -98,11 +99,12 @@ export function openChoices(frame, field, typed = '') {
   };
   const draw = () => drawChoices(list, filter, frame, state, take);
   filter.addEventListener('input', () => {
-    state.found = filterChoices(choices, filter.value);
+    state.found = withTyped(frame.input, filterChoices(choices, filter.value), filter.value);
     state.at = 0;
     draw();
   });
   filter.addEventListener('keydown', (event) => {
+    if (event.isComposing) return;
     const page = 10;
     /** @type {Record<string, number>} */
     const moves = { ArrowDown: state.at + 1, ArrowUp: state.at - 1, PageDown: state.at + page, PageUp: state.at - page };
@@ -116,11 +118,27 @@ export function openChoices(frame, field, typed = '') {
     event.preventDefault();
   });
   const popup = openPopup(field, h('div', { class: 'choices' }, filter, list), {
-    onClose: () => field.setAttribute('aria-expanded', 'false'),
+    onClose() {
+      field.setAttribute('aria-expanded', 'false');
+      field.removeAttribute('aria-controls');
+    },
   });
   field.setAttribute('aria-expanded', 'true');
+  field.setAttribute('aria-controls', list.id);
   if (typed) filter.dispatchEvent(new Event('input'));
   else draw();
+}
+
+/**
+ * The choices that were found, and what was typed where the server knows more than its list: a picture beside the file.
+ * @param {InputSpec} input
+ * @param {Scalar[]} found
+ * @param {string} typed
+ * @returns {Scalar[]}
+ */
+function withTyped(input, found, typed) {
+  const value = escape(typed.trim());
+  return (input.upload || input.custom) && value !== '' && !found.includes(value) ? [...found, value] : found;
 }
 
 /**
@@ -147,7 +165,7 @@ function drawChoices(list, filter, frame, { found, at }, take) {
   const items = found.slice(0, MOST).map((choice, i) => h('div', {
     role: 'option', class: 'list-item', id: `${frame.id}-choice-${i}`, 'aria-selected': String(i === at),
     ...(same(choice, frame.value) ? { 'aria-current': 'true' } : {}), onclick: () => take(i),
-  }, plain(choice)));
+  }, isKnown(frame.input, choice) || same(choice, frame.value) ? plain(choice) : t('widget.combo.use', { value: plain(choice) })));
   const rest = found.length - items.length;
   const empty = frame.input.choices?.length ? t('widget.combo.nothing') : t(frame.input.folder ? 'widget.combo.noFiles' : 'widget.combo.noChoices', { folder: frame.input.folder ?? '' });
   const more = rest > 0 ? t('widget.combo.more', { count: rest }) : found.length === 0 ? empty : '';

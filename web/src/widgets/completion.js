@@ -1,5 +1,5 @@
 /**
- * Names that can be completed in a prompt: embeddings, and the file's parameters.
+ * Names that can be completed in a text: embeddings, and the file's parameters.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const MOST = 50;
 /**
  * Offer names while they are typed in a field.
  * @param {Frame} frame
- * @param {HTMLTextAreaElement} field
+ * @param {HTMLInputElement | HTMLTextAreaElement} field
  */
 export function addCompletion(frame, field) {
   /** @type {Popup | null} */
@@ -27,7 +27,8 @@ export function addCompletion(frame, field) {
   let chosen = 0;
   const close = () => popup?.close(false);
   const refresh = () => {
-    const at = field.selectionStart === field.selectionEnd ? completionAt(field.value, field.selectionStart) : null;
+    const caret = field.selectionStart ?? 0;
+    const at = caret === field.selectionEnd ? completionAt(field.value, caret) : null;
     names = at ? matching(frame, at) : [];
     if (!at || names.length === 0) return close();
     chosen = 0;
@@ -54,11 +55,12 @@ export function addCompletion(frame, field) {
     field.removeAttribute('aria-controls');
   };
   const take = (/** @type {number} */ i) => {
-    const at = completionAt(field.value, field.selectionStart);
+    const start = field.selectionStart ?? 0;
+    const at = completionAt(field.value, start);
     const name = names[i];
     close();
     if (!at || name === undefined) return;
-    const rest = field.value.slice(field.selectionStart);
+    const rest = field.value.slice(start);
     const put = at.kind === 'param' && !rest.startsWith('}') ? `${name}}` : name;
     const caret = at.from + put.length + (at.kind === 'param' && rest.startsWith('}') ? 1 : 0);
     replaceAll(field, field.value.slice(0, at.from) + put + rest);
@@ -67,8 +69,8 @@ export function addCompletion(frame, field) {
   };
   field.addEventListener('input', refresh);
   field.addEventListener('blur', close);
-  field.addEventListener('keydown', (event) => {
-    if (!popup || event.ctrlKey || event.metaKey || event.altKey) return;
+  /** @type {HTMLElement} */ (field).addEventListener('keydown', (event) => {
+    if (!popup || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
       chosen = (chosen + (event.key === 'ArrowDown' ? 1 : -1) + names.length) % names.length;
       show();

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** @import {Graph, InputSpec, Param, Raw, Scalar} from '../model/types.js' */
+/** @import {Graph, InputSpec, Param, Problem, Raw, Scalar} from '../model/types.js' */
 /** @import {Widget, WidgetContext} from './index.js' */
 import { defaultOf, sourceOf } from '../model/catalogue.js';
 import { setParam } from '../model/graph.js';
@@ -26,6 +26,40 @@ import { fromParamValue, paramOf, toParamValue } from './params.js';
 
 let lastId = 0;
 let lastMerge = 0;
+
+/** @type {WeakMap<readonly Problem[], Map<string, Problem[]>>} */
+const byNode = new WeakMap();
+
+/**
+ * The problems of a node, found without going through those of all others for each widget.
+ * @param {readonly Problem[]} problems
+ * @param {string} id
+ */
+function problemsAt(problems, id) {
+  let known = byNode.get(problems);
+  if (!known) {
+    known = new Map();
+    for (const problem of problems) {
+      const node = problem.node ?? '';
+      known.set(node, [...known.get(node) ?? [], problem]);
+    }
+    byNode.set(problems, known);
+  }
+  return known.get(id) ?? [];
+}
+
+/**
+ * An input whose parameter allows less than the input does.
+ * @param {InputSpec} input
+ * @param {Param} param
+ * @returns {InputSpec}
+ */
+function narrowed(input, { min, max, choices }) {
+  if (min === undefined && max === undefined && !choices) return input;
+  const least = min !== undefined && (input.min === undefined || min > input.min) ? min : input.min;
+  const most = max !== undefined && (input.max === undefined || max < input.max) ? max : input.max;
+  return { ...input, min: least, max: most, ...(choices ? { choices: /** @type {InputSpec['choices']} */ ([...choices]) } : {}) };
+}
 
 export class Frame {
   /** @param {WidgetContext} context */
@@ -55,7 +89,7 @@ export class Frame {
     const { app, id, input } = this.context;
     const uses = this.graph.nodes.get(id)?.uses;
     const now = uses === undefined ? undefined : app.catalogue.get().specs.get(uses)?.inputs.find(({ name }) => name === input.name);
-    return now ?? input;
+    return this.param ? narrowed(now ?? input, this.param) : now ?? input;
   }
 
   /** The value that holds; null where one has to be given and is not. @returns {Raw} */
@@ -82,11 +116,17 @@ export class Frame {
     this.say('');
     const { session, change } = this.context;
     const { param } = this;
+    const before = this.raw;
     if (param && value !== undefined) {
       const scalar = toParamValue(value);
       if (scalar !== undefined) session.edit('widget.edit.param', (graph) => setParam(graph, param.name, /** @type {Scalar} */ (scalar)), { merge });
     } else if (this.raw !== undefined || !same(value, this.value)) {
       change(value, { merge });
+    }
+    // A text that cannot be read cannot be written either: what the widget shows goes back.
+    if (!session.editable && this.raw === before) {
+      this.control?.show(this.value, this.raw === undefined);
+      this.say(t('widget.cannot'));
     }
   }
 
@@ -97,6 +137,13 @@ export class Frame {
   say(text) {
     this.fault = text;
     this.#showProblems();
+  }
+
+  /** Give the focus back to the node that the widget is in. */
+  leave() {
+    const outer = /** @type {HTMLElement | null | undefined} */ (this.element.parentElement?.closest('[tabindex]'));
+    if (outer) outer.focus({ preventScroll: true });
+    else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   }
 
   /** @param {Control} control */
@@ -145,11 +192,12 @@ export class Frame {
 
   #showProblems() {
     const { app, id, input } = this.context;
-    const found = app.problems.get().filter((problem) => problem.node === id && problem.input === input.name);
+    const found = problemsAt(app.problems.get(), id).filter((problem) => problem.input === input.name);
     const texts = found.map(({ message, hint }) => (hint ? `${message}\n${hint}` : message));
     if (this.fault) texts.unshift(this.fault);
     const isWrong = this.fault !== '' || found.some(({ severity }) => severity !== 'warning');
     const field = this.control?.field;
+    this.element.classList.toggle('has-fault', this.fault !== '');
     this.element.classList.toggle('is-wrong', isWrong);
     this.element.classList.toggle('is-doubtful', texts.length > 0 && !isWrong);
     this.note.textContent = texts.join('\n');

@@ -7,6 +7,7 @@
 import { colourControl } from './colour.js';
 import { comboControl } from './combo.js';
 import { Frame } from './frame.js';
+import { imageControl } from './image.js';
 import { numberControl } from './number.js';
 import { seedControl } from './seed.js';
 import { promptControl, textControl } from './text.js';
@@ -30,7 +31,7 @@ export { advanceSeeds } from './seed.js';
 /** @type {Record<WidgetKind, (frame: Frame) => Control>} */
 const CONTROLS = {
   number: numberControl, seed: seedControl, text: textControl, prompt: promptControl, combo: comboControl,
-  toggle: toggleControl, image: comboControl, colour: colourControl, value: valueControl,
+  toggle: toggleControl, image: imageControl, colour: colourControl, value: valueControl,
 };
 
 /** Make the widget of an input. @param {WidgetContext} context @returns {Widget} */

@@ -22,9 +22,9 @@ export function numberControl(frame) {
   const state = { shown: '', valueNow: /** @type {unknown} */ (null), merge: '' };
   const element = h('span', { class: 'widget-control' }, field);
   addTyping(frame, field, state);
-  addDragging(frame, field);
+  const destroy = addDragging(frame, field);
   return {
-    element, field,
+    element, field, destroy,
     show(value) {
       const { input } = frame;
       const text = formatNumber(value, input);
@@ -34,6 +34,7 @@ export function numberControl(frame) {
         frame.fault = '';
       }
       state.shown = text;
+      field.title = text.length > 9 ? text : '';
       describe(field, value, input);
     },
   };
@@ -76,14 +77,19 @@ function addTyping(frame, field, state) {
     if (!('fault' in parsed)) frame.say('');
   });
   field.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && !event.ctrlKey && !event.metaKey) {
+    // What saves or runs the file takes what was typed here along.
+    if ((event.ctrlKey || event.metaKey) && ['Enter', 's', 'S'].includes(event.key)) return apply();
+    if (event.key === 'Enter') {
       event.preventDefault();
       apply();
       field.select();
     } else if (event.key === 'Escape') {
+      event.stopPropagation();
+      const typed = field.value !== state.shown;
       field.value = state.shown;
       frame.say('');
-      field.blur();
+      if (typed) field.select();
+      else frame.leave();
     } else if (event.key === 'ArrowUp' || event.key === 'ArrowDown' || event.key === 'PageUp' || event.key === 'PageDown') {
       event.preventDefault();
       event.stopPropagation();
@@ -115,18 +121,19 @@ function step(frame, from, count, scale, merge) {
 }
 
 /**
+ * Answers what ends a drag, for when the field goes from the page in the middle of one.
  * @param {Frame} frame
  * @param {HTMLInputElement} field
  */
 function addDragging(frame, field) {
+  /** @type {(() => void) | null} */
+  let release = null;
   field.addEventListener('pointerdown', (event) => {
     if (event.button !== 0 || field.disabled || document.activeElement === field) return;
     event.preventDefault();
     const startX = event.clientX;
     const from = frame.value;
     const merge = frame.newMerge();
-    /** @type {(() => void) | null} */
-    let release = null;
     let scale = scaleOf(event);
     let [base, baseX] = [/** @type {Num} */ (typeof from === 'bigint' || typeof from === 'number' ? from : 0), startX];
     const move = (/** @type {PointerEvent} */ moved) => {
@@ -145,11 +152,13 @@ function addDragging(frame, field) {
       field.removeEventListener('pointermove', move);
       for (const name of ['pointerup', 'pointercancel', 'lostpointercapture']) field.removeEventListener(name, end);
       field.classList.remove('dragging');
-      if (release) release();
-      else if (ended.type === 'pointerup') field.focus();
+      if (!release && ended.type === 'pointerup') field.focus();
+      release?.();
+      release = null;
     };
     field.setPointerCapture(event.pointerId);
     field.addEventListener('pointermove', move);
     for (const name of ['pointerup', 'pointercancel', 'lostpointercapture']) field.addEventListener(name, end);
   });
+  return () => release?.();
 }

@@ -29,7 +29,7 @@ export function openPopup(anchor, content, { x, y, focus = true, onClose } = {})
   const before = document.activeElement;
   const element = h('div', { class: 'popup', popover: 'manual' }, content);
   // A modal dialog makes all that is outside of it dead, so what belongs to its widgets goes inside.
-  (anchor.closest('dialog') ?? document.body).append(element);
+  (anchor.closest('dialog') ?? document.getElementById('overlays') ?? document.body).append(element);
   element.showPopover();
   place(element, x === undefined || y === undefined ? anchor.getBoundingClientRect() : new DOMRect(x, y, 0, 0));
   const away = (/** @type {Event} */ event) => {

@@ -198,8 +198,11 @@ export function seedControl(frame) {
     },
   }, ...options);
   const picture = h('span', { class: 'seed-icon' });
+  let shown = '';
   const showControl = () => {
     const control = controlOf(app, session, id, input.name);
+    if (control === shown) return;
+    shown = control;
     select.value = control;
     select.title = t(`widget.seed.${control}.help`);
     picture.replaceChildren(icon(`seed-${control}`));

@@ -1,5 +1,5 @@
 /**
- * Texts of one line and of many. In the long ones Ctrl+Up and Ctrl+Down change weights, and names are completed.
+ * Texts of one line and of many. Names are completed, and in the long ones Ctrl+Up and Ctrl+Down change weights.
  *
  * @module
  */
@@ -39,10 +39,14 @@ function bind(frame, field) {
 /** @param {Frame} frame @returns {Control} */
 export function textControl(frame) {
   const field = h('input', { type: 'text', class: 'widget-field', autocomplete: 'off', spellcheck: false });
+  const completion = addCompletion(frame, field);
   field.addEventListener('keydown', (event) => {
-    if ((event.key === 'Enter' && !event.ctrlKey && !event.metaKey) || event.key === 'Escape') field.blur();
+    if (event.isComposing) return;
+    if ((event.key !== 'Enter' || event.ctrlKey || event.metaKey) && event.key !== 'Escape') return;
+    event.stopPropagation();
+    frame.leave();
   });
-  return { element: h('span', { class: 'widget-control' }, field), field, show: bind(frame, field) };
+  return { element: h('span', { class: 'widget-control' }, field), field, show: bind(frame, field), destroy: completion.destroy };
 }
 
 /** @param {Frame} frame @returns {Control} */
@@ -55,8 +59,9 @@ export function promptControl(frame) {
     if (step) {
       event.preventDefault();
       weigh(field, step);
-    } else if (event.key === 'Escape') {
-      field.blur();
+    } else if (event.key === 'Escape' && !event.isComposing) {
+      event.stopPropagation();
+      frame.leave();
     }
   });
   // What scrolls in the text does not zoom the canvas while the text is edited.
@@ -85,7 +90,7 @@ function weigh(field, by) {
 
 /**
  * Put another text in place of the field's, so that the browser's own undo can take it back where that is possible.
- * @param {HTMLTextAreaElement} field
+ * @param {HTMLInputElement | HTMLTextAreaElement} field
  * @param {string} text
  */
 export function replaceAll(field, text) {

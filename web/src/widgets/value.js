@@ -2,6 +2,7 @@
 
 /** @import {Raw} from '../model/types.js' */
 /** @import {Frame, Control} from './frame.js' */
+import { parseExact } from '../net/exact.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { narrow } from './numbers.js';
@@ -19,7 +20,7 @@ export function valueControl(frame) {
   };
   field.addEventListener('change', apply);
   field.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') apply();
+    if (event.key === 'Enter' || ((event.ctrlKey || event.metaKey) && event.key === 's')) apply();
     if (event.key === 'Escape') field.value = shown;
   });
   return {
@@ -61,7 +62,7 @@ export function readValue(text) {
   if (clean === '') return null;
   if (/^-?\d+$/.test(clean)) return narrow(BigInt(clean));
   try {
-    const data = JSON.parse(clean);
+    const data = parseExact(clean);
     return typeof data === 'string' ? fromText(data) : toRaw(data);
   } catch {
     return /^[[{"]/.test(clean) ? undefined : fromText(text);

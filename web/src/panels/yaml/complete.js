@@ -9,6 +9,7 @@
 /** @import {Where} from './where.js' */
 import { accepts, isWidget, outputName, specOf } from '../../model/catalogue.js';
 import { writeRef } from '../../model/values.js';
+import { partAround } from './nodes.js';
 import { usesAt, whereAt } from './where.js';
 
 /**
@@ -69,6 +70,23 @@ const RESERVED = /^(?:true|false|null|yes|no|on|off)$/i;
  * @returns {Options | null}
  */
 export function completeAt(text, pos, catalogue, graph, asked) {
+  const part = partAround(text, pos);
+  // at the left edge below the last node the next key of the file may be meant
+  if (part.shift === 0 || whereAt(part.text, part.pos).path.length === 0)
+    return inPart(text, pos, catalogue, graph, asked);
+  const found = inPart(part.text, part.pos, catalogue, graph, asked);
+  return found && { ...found, from: found.from + part.shift, to: found.to + part.shift };
+}
+
+/**
+ * @param {string} text
+ * @param {number} pos
+ * @param {Catalogue} catalogue
+ * @param {Graph} graph
+ * @param {boolean} asked
+ * @returns {Options | null}
+ */
+function inPart(text, pos, catalogue, graph, asked) {
   const where = whereAt(text, pos);
   if (where.at === 'comment') return null;
   if (where.at === 'text') return placeholders(text, where, graph);

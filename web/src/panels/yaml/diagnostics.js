@@ -8,6 +8,8 @@
 /** @import {Diagnostic, EditorState} from '../../../vendor/codemirror.js' */
 /** @import {MapIndex} from '../../model/read.js' */
 
+import { nodeRange } from './nodes.js';
+
 /** @typedef {EditorState['doc']} Doc */
 
 const WORD = /^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,{}[\]#][^\s,{}[\]]*)/;
@@ -64,11 +66,15 @@ function wholeLine(doc, number) {
  * @param {MapIndex | null} index
  */
 function nodeName(doc, problem, index) {
-  const node = problem.node === undefined ? undefined : index?.pairs.get('nodes')?.map?.pairs.get(problem.node);
-  if (!node) return null;
+  if (problem.node === undefined) return null;
+  const node = index?.pairs.get('nodes')?.map?.pairs.get(problem.node);
+  if (!node) {
+    const range = nodeRange(doc.toString(), index, problem.node);
+    return range ? wholeLine(doc, doc.lineAt(range.from).number) : null;
+  }
   const input = problem.input === undefined ? undefined : node.map?.pairs.get('with')?.map?.pairs.get(problem.input);
   const { keyFrom, keyTo } = input ?? node;
-  return { from: Math.min(keyFrom, doc.length), to: Math.min(keyTo, doc.length) };
+  return { from: keyFrom, to: keyTo };
 }
 
 /**

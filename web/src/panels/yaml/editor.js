@@ -127,7 +127,7 @@ export class Editor {
   showNodes(nodes) {
     const text = this.text;
     const index = this.owner.index(text);
-    const ranges = [...nodes].flatMap((node) => nodeRange(index, node) ?? []).sort((a, b) => a.from - b.from);
+    const ranges = [...nodes].flatMap((node) => nodeRange(text, index, node) ?? []).sort((a, b) => a.from - b.from);
     /** @type {import('../../../vendor/codemirror.js').StateEffect<any>[]} */
     const effects = [this.mark.of(ranges)];
     const first = ranges[0];
@@ -207,12 +207,13 @@ export class Editor {
       cm.EditorView.lineWrapping,
       cm.EditorState.phrases.of(phrases()),
       cm.EditorState.allowMultipleSelections.of(true),
-      cm.EditorView.contentAttributes.of({ 'aria-label': t('yaml.label'), spellcheck: 'false' }),
+      cm.EditorView.contentAttributes.of({ 'aria-label': t('yaml.label'), spellcheck: 'false', tabindex: '0' }),
       this.readOnly.of(cm.EditorState.readOnly.of(false)),
       cm.autocompletion({
         override: [(context) => this.#complete(context)],
         activateOnCompletion: (option) => option.type === 'key' || option.type === 'input',
         maxRenderedOptions: 200,
+        interactionDelay: 0, // else Tab right after the list has come would indent
         icons: false,
       }),
       cm.hoverTooltip((_, pos) => this.#hover(pos)),

@@ -9,6 +9,7 @@
 import { outputIndex, specOf } from '../../model/catalogue.js';
 import { refOf } from '../../model/values.js';
 import { NODE_KEYS, PARAM_KEYS, ROOT_KEYS, specAt } from './complete.js';
+import { partAround } from './nodes.js';
 import { whereAt } from './where.js';
 
 /**
@@ -27,6 +28,19 @@ const MOST_CHOICES = 8;
  * @returns {Meaning | null}
  */
 export function meaningAt(text, pos, catalogue, graph) {
+  const part = partAround(text, pos);
+  const found = inPart(part.text, part.pos, catalogue, graph);
+  return found && { ...found, from: found.from + part.shift, to: found.to + part.shift };
+}
+
+/**
+ * @param {string} text
+ * @param {number} pos
+ * @param {Catalogue} catalogue
+ * @param {Graph} graph
+ * @returns {Meaning | null}
+ */
+function inPart(text, pos, catalogue, graph) {
   const { from, to } = whereAt(text, pos);
   if (from === to) return null;
   const where = whereAt(text, to);

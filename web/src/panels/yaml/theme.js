@@ -62,6 +62,7 @@ export function theme(cm) {
     }),
     cm.syntaxHighlighting(highlighting(cm)),
     references(cm),
+    hangingIndents(cm),
   ];
 }
 
@@ -97,6 +98,52 @@ function references(cm) {
       /** @param {import('../../../vendor/codemirror.js').ViewUpdate} update */
       update(update) {
         this.marks = matcher.updateDeco(update, this.marks);
+      }
+    },
+    { decorations: (plugin) => plugin.marks },
+  );
+}
+
+/** Lines that are indented further continue at the left, so that something fits beside it. */
+const MOST_INDENT = 16;
+
+/**
+ * Lines that are too long go on below where they begin, not at the left edge.
+ * @param {CodeMirror} cm
+ */
+function hangingIndents(cm) {
+  /** @param {import('../../../vendor/codemirror.js').EditorView} view */
+  const decorate = (view) => {
+    /** @type {import('../../../vendor/codemirror.js').Range<import('../../../vendor/codemirror.js').Decoration>[]} */
+    const found = [];
+    for (const { from, to } of view.visibleRanges) {
+      for (let line = view.state.doc.lineAt(from); ; line = view.state.doc.line(line.number + 1)) {
+        const indent = Math.min(/^(?: |- )*/.exec(line.text)?.[0].length ?? 0, MOST_INDENT);
+        if (indent > 0) found.push(indents(indent).range(line.from));
+        if (line.to >= to || line.number === view.state.doc.lines) break;
+      }
+    }
+    return cm.Decoration.set(found);
+  };
+  /** @type {Map<number, import('../../../vendor/codemirror.js').Decoration>} */
+  const known = new Map();
+  /** @param {number} indent */
+  const indents = (indent) => {
+    const style = `padding-left: calc(${indent}ch + 6px); text-indent: -${indent}ch`;
+    const decoration = known.get(indent) ?? cm.Decoration.line({ attributes: { style } });
+    known.set(indent, decoration);
+    return decoration;
+  };
+  return cm.ViewPlugin.fromClass(
+    class {
+      /** @param {import('../../../vendor/codemirror.js').EditorView} view */
+      constructor(view) {
+        this.marks = decorate(view);
+      }
+
+      /** @param {import('../../../vendor/codemirror.js').ViewUpdate} update */
+      update(update) {
+        if (update.docChanged || update.viewportChanged) this.marks = decorate(update.view);
       }
     },
     { decorations: (plugin) => plugin.marks },

@@ -1,9 +1,9 @@
-"""`--over NAME=VALUES` on the command line: which values are meant, typed by the parameter or input they are for."""
+"""Which values a sweep is over, as they are given beside a workflow: on the command line, or in a form."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from nodegraph.errors import Problem, listing, shorten
@@ -53,6 +53,29 @@ def parse_over(
     return found, problems
 
 
+def values_over(
+    workflow: Workflow, registry: Registry, given: Mapping[str, str | Sequence[str | int | float | bool]]
+) -> tuple[dict[str, Series], list[Problem]]:
+    """The same from names and their values: lists of values as they are, or a text such as `3,5,7` or `1..4`."""
+    found: dict[str, Series] = {}
+    problems: list[Problem] = []
+    for written, values in given.items():
+        name = full_name(workflow, registry, written.strip())
+        if isinstance(name, Problem):
+            problems.append(name)
+            continue
+        text = isinstance(values, str)
+        series = parse_series(values, *_reader(workflow, registry, name)) if text else tuple(values)
+        if isinstance(series, Problem):
+            problems.append(series)
+        elif name in found or not series:
+            fault = f"gives {shorten(name)} no values" if not series else f"names {shorten(name)} twice"
+            problems.append(Problem("usage", f"the sweep {fault}", got=name, hint="give all its values, once"))
+        else:
+            found[name] = series
+    return found, problems
+
+
 def full_name(workflow: Workflow, registry: Registry, name: str) -> str | Problem:
     """`cfg` as `latent.cfg` where that is the only node with such an input; other names as they are."""
     if name in workflow.params or "." in name:
@@ -60,7 +83,7 @@ def full_name(workflow: Workflow, registry: Registry, name: str) -> str | Proble
     specs = {node: registry.get(entry.uses) for node, entry in workflow.nodes.items()}
     found = [f"{node}.{name}" for node, spec in specs.items() if spec is not None and name in spec.inputs_by_name]
     if len(found) > 1:
-        message = f"--over: {shorten(name)} is no parameter, and several nodes have such an input"
+        message = f"{shorten(name)} cannot be swept over: it is no parameter, and several nodes have such an input"
         return Problem("usage", message, got=name, hint=f"write one of {listing(found)}")
     return found[0] if found else name
 
@@ -143,4 +166,4 @@ def _plain(text: str) -> Value | Problem:
     try:
         return scalars.plain(text)
     except scalars.BadNumberError as error:
-        return Problem("bad_number", f"--over: the number {shorten(text)} {error}", got=shorten(text))
+        return Problem("bad_number", f"the number {shorten(text)} to sweep over {error}", got=shorten(text))
