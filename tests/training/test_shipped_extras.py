@@ -17,7 +17,8 @@ SHIPPED = sorted(path for path in MODELS.glob("*/tiny[-_]*.safetensors"))
 
 @pytest.fixture(scope="module")
 def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    with studio(tmp_path_factory.mktemp("studio"), [MODELS]) as made:
+    with studio(tmp_path_factory.mktemp("studio"), [MODELS]) as made, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.evaluate_extras.STEPS", 10)
         yield made
 
 
