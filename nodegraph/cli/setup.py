@@ -26,6 +26,9 @@ CACHE_OPTIONS: Final = (
     ("cache_size", "cache_size"),
     ("cache_free", "free_space"),
     ("cache_memory", "cache_memory"),
+    ("remote_cache", "remote_cache"),
+    ("remote_cache_mode", "remote_cache_mode"),
+    ("remote_cache_timeout", "remote_cache_timeout"),
     ("model_memory", "model_memory"),
 )
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
