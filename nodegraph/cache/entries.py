@@ -30,9 +30,10 @@ MOST_SECONDS: Final = 1e9
 MOST_NAME: Final = 200
 LASTING: Final = ("unstorable", "cheap")  # why values are not kept, on any machine
 FILE_TYPES: Final = ("output", "temp")
-SUFFIXES: Final = frozenset(
-    ".png .jpg .jpeg .webp .gif .bmp .tif .tiff .avif .apng .latent .safetensors .txt .json .csv .srt .mp4 .webm .mkv "
-    ".mov .wav .flac .mp3 .ogg .opus .glb .ply .npy .npz .exr .hdr".split()
+#: How files may end that come from elsewhere: pictures, sound, films, texts and tensors; no pages, no programs.
+_MEDIA: Final = re.compile(
+    r"\.(a?png|jpe?g|webp|gif|bmp|tiff?|avif|exr|hdr|mp4|webm|mkv|mov|wav|flac|mp3|ogg|opus|glb|ply"
+    r"|txt|json|csv|srt|latent|safetensors)"
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -55,15 +56,18 @@ class Entry:
 
 
 def action_name(key: bytes) -> str:
+    """The object that says what is known of an action."""
     name = key.hex()
     return f"actions/{name[:2]}/{name}.json"
 
 
 def blob_name(digest: str) -> str:
+    """The object with values, by the digest of its bytes."""
     return f"blobs/{digest[:2]}/{digest}.safetensors"
 
 
 def file_name(digest: str) -> str:
+    """The object with a saved file, by the digest of its bytes."""
     return f"files/{digest[:2]}/{digest}"
 
 
@@ -139,7 +143,7 @@ def _files_of(saved: str | None) -> tuple[str, ...]:
     digests: list[str] = []
     for file in cast("list[list[Any]]", json.loads(saved)["files"]):
         _, name, _, kind, _, _, digest = file
-        if kind not in FILE_TYPES or PurePosixPath(name).suffix.lower() not in SUFFIXES:
+        if kind not in FILE_TYPES or not _MEDIA.fullmatch(PurePosixPath(name).suffix.lower()):
             raise BadFile("it names a file that no picture or text is")
         digests.append(_hex(digest))
     return tuple(digests)

@@ -11,6 +11,7 @@ raise any exception, which means that the cache does not answer; FileNotFoundErr
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import secrets
 import threading
@@ -70,9 +71,7 @@ def objects_at(address: Address, timeout: float) -> Objects:
     """What is at an address. Imports fsspec for all but folders."""
     if address.kind == "file":
         return FolderObjects(Path(address.path) / LAYOUT)
-    import fsspec
-
-    filesystem = cast(Any, fsspec).filesystem
+    filesystem = cast(Any, importlib.import_module("fsspec")).filesystem  # it has no types
     if address.kind == "memory":
         return BucketObjects(filesystem("memory"), f"/{address.path}/{LAYOUT}".replace("//", "/"))
     found = filesystem(
@@ -86,7 +85,7 @@ def objects_at(address: Address, timeout: float) -> Objects:
 
 
 class FolderObjects:
-    """Objects in a folder, such as one of a network file system: written to a temporary name, then linked or renamed."""
+    """Objects in a folder, such as one of a network file system: written to a temporary name, then given their own."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -171,6 +170,8 @@ class BucketObjects:
     def read(self, name: str, most: int) -> bytes:
         try:
             data: bytes = self._files.cat_file(self._path(name), start=0, end=most + 1)
+        except FileNotFoundError as error:
+            raise _told(error) from error
         except OSError as error:
             if "InvalidRange" in str(error) or "range" in str(error).lower():  # an empty object has no first byte
                 raise BadFile("it is empty") from error
@@ -197,7 +198,12 @@ class BucketObjects:
             return None
 
     def write(self, name: str, data: bytes | Path, *, replace: bool) -> None:
-        path = self._path(name)
+        try:
+            self._write(self._path(name), name, data, replace=replace)
+        except FileNotFoundError as error:
+            raise OSError("there is no such bucket") from error
+
+    def _write(self, path: str, name: str, data: bytes | Path, *, replace: bool) -> None:
         if isinstance(data, Path) and data.stat().st_size <= AT_ONCE:
             data = data.read_bytes()
         if replace:
@@ -234,3 +240,8 @@ class BucketObjects:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+def _told(error: FileNotFoundError) -> OSError:
+    """That there is no such object, or that there is no such bucket, which is no answer to a question about objects."""
+    return OSError("there is no such bucket") if "bucket" in str(error).lower() else error

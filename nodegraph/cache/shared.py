@@ -7,6 +7,7 @@ background: values and files first, then what is known of the action, unless som
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Collection
@@ -234,18 +235,19 @@ class SharedStore(DiskStore):
         if row is None or blobs is None:
             return False
         try:
-            blob = _write_blob(objects, blobs.path(key), replace=bad) if row.bytes else None
-            text = entry_text(row, blob)
+            blob = _blob_in(blobs.path(key)) if row.bytes else None
+            text, files = entry_text(row, blob), files_of(row.saved)
             if text is None:
                 return False
-            for digest in files_of(row.saved):
-                _write_file(objects, blobs.copy_path(digest), digest, replace=self._files.get(digest) is False)
+            if blob is not None:
+                _send(objects, blob_name(blob.digest), blobs.path(key), replace=bad)
+            for digest in files:
+                lost = self._files.get(digest) is False
+                _send(objects, file_name(digest), blobs.copy_path(digest), replace=lost)
         except (FileNotFoundError, BadFile):  # evicted meanwhile, or nobody else's business
             return False
-        try:
+        with contextlib.suppress(FileExistsError):  # somebody else was faster
             objects.write(action_name(key), text, replace=bad)
-        except FileExistsError:
-            pass
         self._bad.discard(key)
         return True
 
@@ -285,23 +287,16 @@ def _blob_of(found: Found, row: Row) -> Blob:
     return found.blob
 
 
-def _write_blob(objects: Objects, path: Path, *, replace: bool) -> Blob:
-    """Write values, unless they are there."""
-    blob = Blob(_digest_of(path), path.stat().st_size)
-    if replace or objects.size(blob_name(blob.digest)) != blob.bytes:
-        objects.write(blob_name(blob.digest), path, replace=True)
-    return blob
+def _send(objects: Objects, name: str, path: Path, *, replace: bool) -> None:
+    """Write a file to where its digest says, unless it is there."""
+    if replace or objects.size(name) != path.stat().st_size:
+        objects.write(name, path, replace=True)
 
 
-def _write_file(objects: Objects, path: Path, digest: str, *, replace: bool) -> None:
-    """Write a copy of a saved file, unless it is there."""
-    if replace or objects.size(file_name(digest)) != path.stat().st_size:
-        objects.write(file_name(digest), path, replace=True)
-
-
-def _digest_of(path: Path) -> str:
+def _blob_in(path: Path) -> Blob:
+    """What a file is called by in a remote cache."""
     hasher = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             hasher.update(chunk)
-    return hasher.hexdigest()
+    return Blob(hasher.hexdigest(), path.stat().st_size)

@@ -1,4 +1,4 @@
-"""Asking a store elsewhere what it knows of a plan: in waves, since the key of a node is known when what it takes is."""
+"""Asking a store elsewhere what it knows of a plan: in waves, since a node has a key when what it takes is known."""
 
 from __future__ import annotations
 
