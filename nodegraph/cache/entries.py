@@ -102,7 +102,7 @@ def entry_of(key: bytes, text: bytes, time: float) -> Entry:
         data: dict[str, Any] = json.loads(text)
         seal = data.pop("seal")
         if data["nodegraph"] != VERSION or data["key"] != key.hex() or seal != _seal(data):
-            raise BadFile("it is damaged, or another one")
+            raise BadFile("its seal does not fit")
         place, blob = _place_of(data)
         files = _files_of(data["saved"])
         digests = tuple([bytes.fromhex(_hex(digest)) for digest in data["digests"]])
@@ -111,7 +111,7 @@ def entry_of(key: bytes, text: bytes, time: float) -> Entry:
         row = row_of(key, str(data["type"])[:MOST_NAME], record, data["saved"], place, time)
         record_of(row)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BadFile(str(error) if isinstance(error, BadFile) else "it is damaged") from error
+        raise BadFile(str(error) if isinstance(error, BadFile) else "it is no record of an action") from error
     return Entry(row, blob, files)
 
 
@@ -129,10 +129,10 @@ def _place_of(data: dict[str, Any]) -> tuple[Place, Blob | None]:
     if data["blob"] is not None:
         size = data["blob"]["bytes"]
         if type(size) is not int or not 0 < size < 1 << 50:
-            raise BadFile("it is damaged")
+            raise BadFile("it is no record of an action")
         return Place(absent="remote"), Blob(_hex(data["blob"]["digest"]), size)
     if data["absent"] not in LASTING:
-        raise BadFile("it is damaged")
+        raise BadFile("it is no record of an action")
     return Place(absent=data["absent"]), None
 
 

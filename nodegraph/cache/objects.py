@@ -234,9 +234,9 @@ class BucketObjects:
         except FileNotFoundError:
             return
         for path, facts in found.items():
-            when = facts.get("LastModified") or facts.get("created")
+            when: Any = facts.get("LastModified") or facts.get("created") or time.time()
             name = "/".join([folder, *path.rsplit("/", 2)[1:]])
-            yield Listed(name, int(facts["size"]), when.timestamp() if when is not None else time.time())
+            yield Listed(name, int(facts["size"]), when if isinstance(when, float) else when.timestamp())
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

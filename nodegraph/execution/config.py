@@ -124,7 +124,13 @@ def bad_entry(name: str, entry: Entry, expected: str) -> Problem:
     """A value that its key does not take."""
     value: object = entry.value
     got = kind_of(cast(object, value)) if isinstance(value, list | dict) else without_secrets(shorten(value))
-    return Problem("bad_value", f"'{name}' is {expected}, not {got}", entry.place, got=got, expected=expected)
+    message = f"'{name}' is {expected}, not {got}"
+    return Problem("bad_value", message, without_words(entry.place), got=got, expected=expected)
+
+
+def without_words(place: Place) -> Place:
+    """A place whose line is not shown with what an address in it may hold of names and passwords."""
+    return place if place.text is None else replace(place, text=without_secrets(place.text))
 
 
 def unknown_entry(name: str, entry: Entry, known: Collection[str], owner: str) -> Problem:
