@@ -116,7 +116,7 @@ def entry_of(key: bytes, text: bytes, time: float) -> Entry:
 
 
 def files_of(saved: str | None) -> tuple[str, ...]:
-    """The digests of the files that a node saved. Raises BadFile if others are not to have them."""
+    """The digests of the files that a node saved, none if others are not to have them."""
     return _files_of(_saved_to_share(saved) if saved is not None else None)
 
 

@@ -236,15 +236,15 @@ class SharedStore(DiskStore):
             return False
         try:
             blob = _blob_in(blobs.path(key)) if row.bytes else None
-            text, files = entry_text(row, blob), files_of(row.saved)
-            if text is None:
+            text = entry_text(row, blob)
+            if text is None:  # nobody else's business
                 return False
             if blob is not None:
                 _send(objects, blob_name(blob.digest), blobs.path(key), replace=bad)
-            for digest in files:
+            for digest in files_of(row.saved):
                 lost = self._files.get(digest) is False
                 _send(objects, file_name(digest), blobs.copy_path(digest), replace=lost)
-        except (FileNotFoundError, BadFile):  # evicted meanwhile, or nobody else's business
+        except FileNotFoundError:  # evicted meanwhile
             return False
         with contextlib.suppress(FileExistsError):  # somebody else was faster
             objects.write(action_name(key), text, replace=bad)

@@ -17,7 +17,6 @@ from tests.cache.remote_support import Stuck, machine, names, objects, spoil
 from tests.cache.support import key_of, noise, opened, put, same
 from tests.cli.support import ROOT
 
-
 Change: TypeAlias = Callable[[bytes], bytes]
 
 
