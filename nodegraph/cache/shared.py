@@ -8,6 +8,7 @@ background: values and files first, then what is known of the action, unless som
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import time
 from collections.abc import Callable, Collection
@@ -37,6 +38,8 @@ from nodegraph.sockets.packing import BadFile
 from nodegraph.sockets.values import SavedFile
 
 FORGET_SECONDS = 60.0  # how long it is remembered that the remote cache does not know an action
+MOST_KNOWN = 100_000
+FULL = (errno.ENOSPC, errno.EDQUOT)
 CHUNK = 1 << 20
 
 Found: TypeAlias = "Entry | BadFile | None"
@@ -58,6 +61,9 @@ class SharedStore(DiskStore):
 
     def reaches_out(self) -> bool:
         self.remote.begin()
+        for known in (self._blobs_there, self._unknown, self._files, self._imported):
+            if len(known) > MOST_KNOWN:
+                known.clear()  # it is looked up again
         return self.index is not None and self.remote.answers
 
     def look_up(self, keys: Collection[bytes]) -> None:
@@ -181,15 +187,20 @@ class SharedStore(DiskStore):
                 load = partial(objects.download, blob_name(blob.digest), size=blob.bytes)
                 values, stamp = blobs.adopt(key, blob.bytes, load, lambda values: check_values(values, record))
                 self._have(row._replace(bytes=blob.bytes, stamp=stamp, absent=None, used=now()))
+            if key not in self._imported:  # else that was counted when its record came
+                self.remote.gained(record.seconds)
+            self._imported.discard(key)
         except (BadFile, FileNotFoundError) as error:
             reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error)
             self._reject(key, BadFile(reason))
             self._access.ask(lambda index: index.drop_values([key], "missing"), None)
             self._note_place(key, "missing")
             return None
+        except OSError as error:
+            if error.errno in FULL:  # this machine's disk
+                return None
+            raise
         self.memory.put(key, record, values)
-        if key not in self._imported:  # else that was counted when its record came
-            self.remote.gained(record.seconds)
         return values
 
     def _have(self, row: Row) -> None:
@@ -217,6 +228,10 @@ class SharedStore(DiskStore):
             told = f"a file in the remote cache {self.remote.address} is missing or damaged, and is made anew"
             self.remote.tell("file", told)
             return False
+        except OSError as error:
+            if error.errno in FULL:
+                return False
+            raise
         return True
 
     # --- what is made here
@@ -231,7 +246,9 @@ class SharedStore(DiskStore):
 
     def write(self, key: bytes, objects: Objects) -> bool:
         """Write an action to the remote cache; whether it is there now."""
-        row, blobs, bad = self._row(key), self.blobs, key in self._bad
+        with self._lock:  # between memory and the index no row is to be seen
+            row = self._row(key)
+        blobs, bad = self.blobs, key in self._bad
         if row is None or blobs is None:
             return False
         try:
