@@ -124,6 +124,6 @@ def main(small: bool = False) -> None:
         f"A latent of {kilobytes:,} kB from a remote cache (s3: a server of moto on this machine)",
         ["", "ms", "of a bare get"],
         rows,
-        "Target for 1 MB: a hit at most 2 bare gets. A folder's bare get is a copy in memory; a hit is two gets, of which a "
-        "plan does the first for all nodes at once.",
+        "Target for 1 MB: a hit at most 2 bare gets. A folder's bare get is a copy in memory; a hit is two gets, of "
+        "which a plan does the first for all nodes at once.",
     )

@@ -161,9 +161,7 @@ def test_addresses(text: str, shown: str):
         "s3://",
         "s3://A_B/x",
         "simplecache::s3://bucket/x",
-        [
-            "memory:///\x00",
-        ],
+        "memory:///\x00",
         "s3://key:hush@bucket/x",
         "file://key:hush@host/x",
         "s3://bucket/x?key=hush",

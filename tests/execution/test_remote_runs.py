@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from nodegraph.cache.address import address_of
+from nodegraph.cache.remote import Remote
+from nodegraph.cache.shared import SharedStore
 from nodegraph.errors import ProblemError
 from nodegraph.execution.events import Cached, Event, Started, Warned
 from nodegraph.execution.result import RunResult
 from nodegraph.execution.session import Session
 from nodegraph.execution.settings import Settings
 from nodegraph.workflow.document import NodeEntry
+from tests.cache.remote_support import Stuck
 from tests.execution.test_store_in_runs import Bright, Cells, Write, chain
 from tests.toys import registry, workflow
 
@@ -120,6 +124,20 @@ def test_a_remote_cache_that_cannot_be_used_is_told_of_and_the_run_goes_on(tmp_p
     computer = Computer(tmp_path / "first", f"file://{tmp_path / 'file'}")
     assert computer.run(chain()).executed == ("cells", "bright", "file")
     assert [warning.count("the remote cache") for warning in computer.warnings] == [1]
+
+
+def test_a_remote_cache_that_hangs_while_nodes_run_is_waited_for_no_longer_than_its_time_out(tmp_path: Path):
+    stuck, warnings = Stuck(), list[str]()
+    remote = Remote(address_of("file:///nowhere"), timeout=0.2, warn=warnings.append, opened=stuck)
+    store = SharedStore(tmp_path / "cache", remote, free=0)
+    settings = Settings(cache_dir=tmp_path / "cache", output=tmp_path / "output")
+    cells, *rest = chain()
+    with Session(settings, registry(Cells, Bright, Write), store) as session:
+        result = session.run(workflow(replace(cells, cache="refresh"), *rest), want=())
+        assert result.executed == ("cells", "bright", "file")
+    assert stuck.asked > 0
+    assert [warning.count("does not answer") for warning in warnings] == [1]
+    stuck.go.set()
 
 
 def test_without_a_folder_for_results_there_is_no_remote_cache(tmp_path: Path, address: str):
