@@ -115,7 +115,7 @@ class FolderObjects:
     def write(self, name: str, data: bytes | Path, *, replace: bool) -> None:
         target, partial = self.root / name, self.root / PARTIAL / secrets.token_hex(16)
         for folder in (target.parent, partial.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
         try:
             with partial.open("xb") as writer:
                 if isinstance(data, bytes):
@@ -146,6 +146,14 @@ class FolderObjects:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > STALE_SECONDS:
                     path.unlink()
+
+
+def _make(folder: Path) -> None:
+    """Make a folder. Raises OSError, but not that something exists, which is an answer."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(f"{folder.name} is not a folder") from None
 
 
 def _link(partial: Path, target: Path) -> None:

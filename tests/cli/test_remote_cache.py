@@ -80,6 +80,17 @@ def test_a_remote_cache_is_looked_after(tmp_path: Path):
     assert json.loads(done.out)["remote"]["results"] == 1
 
 
+def test_what_cannot_be_written_at_the_end_is_told(tmp_path: Path):
+    file = tmp_path / "w.yaml"
+    file.write_text("nodegraph: 1\nnodes:\n  n: {uses: PrimitiveInt, with: {value: 3}}\noutputs: {n: $n}\n")
+    (tmp_path / "shared" / "nodegraph-1").mkdir(parents=True)
+    (tmp_path / "shared" / "nodegraph-1" / "partial").write_text("no folder")
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = program("run", str(file), "--remote-cache", f"file://{tmp_path}/shared", cwd=tmp_path, env=env)
+    assert done.code == 0
+    assert (done.out + done.err).count("does not answer (partial is not a folder)") == 1
+
+
 def test_there_is_nothing_to_look_after_without_a_remote_cache(tmp_path: Path):
     done = program("cache", "gc", "--remote", "--cache-dir", str(tmp_path), cwd=tmp_path)
     assert done.code == 1
