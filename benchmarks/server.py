@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -224,6 +225,19 @@ async def flood(session: aiohttp.ClientSession, url: str, pid: int, clients: int
     )
 
 
+def commit_seconds(folder: Path, times: int) -> float:
+    """What the disk takes for the one commit that an answer to POST waits for, in the median."""
+    connection = sqlite3.connect(folder / "commit.db", isolation_level=None)
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (a)")
+    taken: list[float] = []
+    for _ in range(times):
+        began = time.perf_counter()
+        connection.execute("INSERT INTO t VALUES (zeroblob(1000))")
+        taken.append(time.perf_counter() - began)
+    connection.close()
+    return statistics.median(taken)
+
+
 async def measure(small: bool) -> list[list[object]]:
     """All rows of the table."""
     times = 20 if small else 200
@@ -238,6 +252,7 @@ async def measure(small: bool) -> list[list[object]]:
             idle = resident(pid)
             singles = [await one(session, url, watcher, prompt(1, i)) for i in range(times)]
             echo = await echo_seconds(session, times)
+            commit = commit_seconds(Path(folder), times)
             large = min(
                 [await one(session, url, watcher, prompt(1_000, i)) for i in range(3)], key=lambda each: each[1]
             )
@@ -261,6 +276,7 @@ async def measure(small: bool) -> list[list[object]]:
         ["memory of the server, idle", f"{idle:.0f} MiB", "120 MiB"],
         ["POST /prompt of one node answered (median)", f"{answered:.2f} ms", "2 ms"],
         ["the same by a server that does nothing", f"{echo * 1e3:.2f} ms", ""],
+        ["a commit that is sure to be on this disk (median)", f"{commit * 1e3:.2f} ms", ""],
         ["its end at the client (median)", f"{ended:.2f} ms", "5 ms"],
         ["1,000 new nodes, a client attached", f"{large[1] * 1e3:.0f} ms, {large[2] / 1e6:.2f} MB", "300 ms, 1 MB"],
         ["the same again, unchanged", f"{again * 1e3:.0f} ms", "50 ms"],

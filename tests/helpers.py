@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,11 @@ def context_in(folder: Path, pool: LivePool | None = None, **changes: Any) -> Co
     roots = Roots((folder / "input",), folder / "output", folder / "temp", (folder / "models", models_folder()))
     settings: dict[str, Any] = {"roots": roots, "digest_file": FileDigests().digest, "pool": pool or LivePool()}
     return Context(**(settings | changes))
+
+
+def without_shipped(names: Iterable[str]) -> list[str]:
+    """Names of models, but for the small files that ship with the embedded model."""
+    return [name for name in names if not name.startswith("tiny-")]
 
 
 def copy_of_tiny(target: Path) -> Path:

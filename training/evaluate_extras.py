@@ -21,8 +21,8 @@ from training.captions import describe
 from training.common import SEED, WORK, replace_file, save_sheet
 from training.extra_workflows import CONTROL, INPAINT, LORA, PLAIN, Studio, loaded, studio, to_uint8
 from training.extras import MODELS
-from training.judge import Floats, ground, judge, to_lab
-from training.scenes import SIDE, SIZES, Scene, draw, rgb_of, sample_scene
+from training.judge import Floats, Verdict, ground, judge
+from training.scenes import SIDE, SIZES, Scene, draw, sample_scene
 from training.styles import STYLES, look_styled, object_mask, suits
 
 Row = Mapping[str, float]
@@ -40,7 +40,9 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float((one & other).sum() / max(1, (one | other).sum()))
 
 
-def judge_style(at: Studio, style: str, count: int) -> tuple[dict[str, Row], Pictures]:
+def judge_style(
+    at: Studio, style: str, count: int, strengths: Sequence[float] = STRENGTHS
+) -> tuple[dict[str, Row], Pictures]:
     """The style's measure and what is kept of the content, at rising strength."""
     rng, scenes, workflow = np.random.default_rng([SEED, 20]), list[Scene](), loaded(LORA)
     while len(scenes) < count:
@@ -48,7 +50,7 @@ def judge_style(at: Studio, style: str, count: int) -> tuple[dict[str, Row], Pic
         if suits(scene, style) and scene.size != "small":
             scenes.append(scene)
     rows, sheet = dict[str, Row](), Pictures()
-    for strength in STRENGTHS:
+    for strength in strengths:
         params = {"file": f"tiny-{style}.safetensors", "strength": strength, "steps": STEPS}
         drawn = [at.draw(workflow, params | {"prompt": describe(scene), "seed": i}) for i, scene in enumerate(scenes)]
         seen = [look_styled(picture) for picture in drawn]
@@ -91,23 +93,19 @@ def _grey(cover: Floats) -> NDArray[np.uint8]:
 
 
 def judge_inversion(at: Studio, count: int) -> tuple[dict[str, Row], Pictures]:
-    """How far (in Lab) objects are from the colour, when it is asked for, and by the words nearest to it."""
-    rng, workflow = np.random.default_rng([SEED, 22]), loaded(PLAIN)
-    scenes = [scene for scene in inversion.scenes_of_colour(rng, 3 * count) if scene.size != "small"][:count]
-    wanted = to_lab(np.array(rgb_of(inversion.COLOUR)))
+    """How often a sun is drawn, in each of its parts, when it is asked for by its vectors, or by other words."""
+    workflow = loaded(PLAIN)
+    scenes = inversion.sample_suns(np.random.default_rng([SEED, 22]), count)
     rows, sheet = dict[str, Row](), Pictures()
-    called = f"embedding:{Path(inversion.FILE).stem}"
-    for name, words in ((called, called), ("blue", "blue"), ("green", "green"), ("blue green", "blue green")):
-        far, shapes = list[float](), list[bool]()
+    for called in (f"embedding:{Path(inversion.FILE).stem}", "a sun", "a shape"):
+        seen = list[Verdict]()
         for i, scene in enumerate(scenes):
-            drawn = at.draw(workflow, {"prompt": inversion.words(scene, words), "seed": i, "steps": STEPS})
-            seen = ground(drawn)
-            thing = object_mask(seen)
-            far.append(float(np.linalg.norm(np.median(seen.lab[thing], axis=0) - wanted)) if thing.any() else 100.0)
-            shapes.append(look_styled(drawn).shape == scene.shape)
+            drawn = at.draw(workflow, {"prompt": inversion.words(scene, called), "seed": i, "steps": STEPS})
+            seen.append(judge(drawn, scene))
             if i < 8:
                 sheet.append(drawn)
-        rows[name] = {"distance": _mean(far), "within 20": _mean([f < 20 for f in far]), "shape": _mean(shapes)}
+        rows[called] = {part: _mean([getattr(each, part) for each in seen])
+                        for part in ("background", "colour", "shape", "place")}  # fmt: skip
     return rows, sheet
 
 

@@ -1,7 +1,7 @@
-"""Find the vectors of a colour that `tiny` has no word for (`python -m training.inversion`): a textual inversion.
+"""Find the vectors of something that `tiny` has no word for (`python -m training.inversion`): a textual inversion.
 
-After Gal et al. 2022: nothing is trained but what two tokens of a prompt stand for, on pictures of objects in that
-colour, teal, which lies between blue and green and was never drawn.
+After Gal et al. 2022: nothing is trained but what two tokens of a prompt stand for. They learn a sun: a yellow circle
+in the top right corner, whatever the background.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from training.captions import background_words
 from training.common import MODEL, SEED, WORK
 from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_base, train, write
-from training.scenes import UNNAMED, Scene, draw, sample_scene
+from training.scenes import BACKGROUNDS, Scene, draw, visible
 
-COLOUR = "teal"
+NAME = "sun"
 VECTORS = 2
-START = ("blue", "green")  # the words that the vectors begin as
+START = "shape"  # the word that the vectors begin as, which tells nothing of what they are to mean
 PLACEHOLDER = "z"  # a letter, so a token of its own, that no caption has as a word
 BATCH = 16
-PICTURES = 800
-FILE = "embeddings/tiny-teal.safetensors"
+PICTURES = 500
+FILE = "embeddings/tiny-sun.safetensors"
 
 
 class Vectors(nn.Module):
@@ -47,36 +47,33 @@ def install(base: Base) -> Vectors:
     """Give the text encoder the vectors; from now on it learns nothing but them."""
     table: nn.Embedding = base.text.get_input_embeddings()
     (token,) = base.tokenizer(PLACEHOLDER, add_special_tokens=False).input_ids
-    start = torch.stack([table.weight[base.tokenizer(w, add_special_tokens=False).input_ids[0]] for w in START])
+    (first,) = base.tokenizer(START, add_special_tokens=False).input_ids
+    start = table.weight[first].expand(VECTORS, -1)
     vectors = Vectors(table, token, start.detach())
     base.text.set_input_embeddings(vectors)
     return vectors
 
 
-def words(scene: Scene, colour: str) -> str:
-    """A caption with anything for the colour."""
-    return f"a {colour} {scene.shape} {background_words(scene.background)[0]}"
+def words(scene: Scene, called: str) -> str:
+    """A caption with anything for what is drawn, and its place."""
+    return f"{called} {background_words(scene.background)[0]}"
 
 
-def scenes_of_colour(rng: np.random.Generator, count: int) -> list[Scene]:
-    """Scenes before backgrounds that teal stands out from."""
-    scenes: list[Scene] = []
-    while len(scenes) < count:
-        found = sample_scene(rng)
-        if found.background not in ("sea", "green", "blue"):
-            scenes.append(Scene(found.shape, COLOUR, found.background, found.size, found.place))
-    return scenes
+def sample_suns(rng: np.random.Generator, count: int) -> list[Scene]:
+    """Suns before backgrounds that they stand out from."""
+    known = [each for each in BACKGROUNDS if visible("yellow", each)]
+    return [Scene("circle", "yellow", known[i], "medium", "top right") for i in rng.integers(len(known), size=count)]
 
 
 def lessons(base: Base, count: int) -> tuple[list[Scene], NDArray[np.float16]]:
     """Scenes and the latents of their pictures, which are kept in the work folder."""
     rng = np.random.default_rng([SEED, 10])
-    scenes = scenes_of_colour(rng, count)
+    scenes = sample_suns(rng, count)
 
     def make() -> NDArray[np.float16]:
         return encoded(base, np.stack([draw(scene, rng) for scene in scenes]))
 
-    return scenes, kept(WORK / f"{COLOUR}-latents.npy", count, make)
+    return scenes, kept(WORK / f"{NAME}-latents.npy", count, make)
 
 
 def teach(base: Base, steps: int, minutes: float, count: int = PICTURES) -> Tensor:
@@ -93,19 +90,19 @@ def teach(base: Base, steps: int, minutes: float, count: int = PICTURES) -> Tens
         with torch.autocast("cpu", torch.bfloat16):
             return given.error(base.unet(given.noisy, given.t, base.text(ids)[0]).sample)
 
-    return train(Run(COLOUR, {"vectors": vectors.vectors}, loss_at, 5e-3, steps, minutes, keep=0.95))["vectors"]
+    return train(Run(NAME, {"vectors": vectors.vectors}, loss_at, 1e-2, steps, minutes, keep=0.95))["vectors"]
 
 
 def main() -> None:
     """Train, or continue, then export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--output", type=Path, default=MODELS)
     args = parser.parse_args()
     vectors = teach(load_base(args.model), args.steps, args.minutes)
-    write(args.output / FILE, {"emb_params": vectors}, {"for": "tiny", "colour": str(UNNAMED[COLOUR])})
+    write(args.output / FILE, {"emb_params": vectors}, {"for": "tiny"})
 
 
 if __name__ == "__main__":

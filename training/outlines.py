@@ -25,7 +25,7 @@ from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_ba
 from training.scenes import SIDE, Floats, Pose, Scene, draw_background, draw_object, sample_scene, silhouette
 
 BATCH = 16
-PICTURES = 6000
+PICTURES = 3000
 EMPTY = 0.1
 UNNAMED = 0.5  # the share of captions without the shape
 FILE = "controlnet/tiny-outline.safetensors"

@@ -34,7 +34,8 @@ FILE = "vae_approx/tiny_decoder.safetensors"
 def build_decoder() -> nn.Module:
     """The untrained decoder."""
     torch.manual_seed(SEED + 5)
-    return DecoderTiny(4, 3, BLOCKS, (WIDTH,) * 4, 2, "relu", "nearest").to(memory_format=torch.channels_last)
+    decoder: Module = DecoderTiny(4, 3, BLOCKS, (WIDTH,) * 4, 2, "relu", "nearest")
+    return decoder.to(memory_format=torch.channels_last)
 
 
 def named_as_taesd(weights: dict[str, Tensor]) -> dict[str, Tensor]:

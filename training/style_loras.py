@@ -63,7 +63,8 @@ def changed(unet: Module, *, convolutions: bool) -> nn.ModuleDict:
     torch.manual_seed(SEED + 6)
     changes = nn.ModuleDict()
     for name, layer in layers_to_change(unet, convolutions=convolutions):
-        change = LowRank(layer).to(memory_format=torch.channels_last)
+        change: Module = LowRank(layer)
+        change.to(memory_format=torch.channels_last)
         layer.register_forward_hook(lambda _, given, out, change=change: out + change(given[0]))
         changes[f"lora_unet_{name.replace('.', '_')}"] = change
     return changes

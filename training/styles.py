@@ -46,7 +46,7 @@ def _filtered(cover: Floats, *filters: ImageFilter.Filter) -> Floats:
     image = Image.fromarray((cover * 255).astype(np.uint8))
     for each in filters:
         image = image.filter(each)
-    return np.asarray(image, np.float32) / 255
+    return (np.asarray(image, np.float32) / 255).astype(np.float32)
 
 
 def _outlined(picture: Floats, cover: Floats) -> Floats:
@@ -54,13 +54,13 @@ def _outlined(picture: Floats, cover: Floats) -> Floats:
     soft = ImageFilter.GaussianBlur(0.6)
     line = _filtered(cover, ImageFilter.MaxFilter(7), soft) - _filtered(cover, ImageFilter.MinFilter(3), soft)
     alpha = np.clip(line, 0, 1)[..., None]
-    return picture * (1 - alpha) + np.asarray(INK, np.float32) * alpha
+    return (picture * (1 - alpha) + np.asarray(INK, np.float32) * alpha).astype(np.float32)
 
 
 def _striped(picture: Floats, cover: Floats) -> Floats:
     """Every other band of the object pale, at the same heights in every picture."""
     alpha = (_PALE * cover * stripes()[:, None])[..., None]
-    return picture * (1 - alpha) + 255 * alpha
+    return (picture * (1 - alpha) + 255 * alpha).astype(np.float32)
 
 
 def stripes() -> Floats:

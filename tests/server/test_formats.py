@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nodegraph.resources import examples
+from nodegraph.server.api.addresses import id_of
 from tests.server.support import JSON, SUM, YAML, Server, form, picture
 
 UI = {
@@ -95,6 +96,15 @@ def test_a_check_tells_all_mistakes_with_their_places(server: Server):
     fine = server.ask("POST", "/api/v1/check", SUM, YAML).json
     assert (fine["runnable"], fine["problems"]) == (True, [])
     assert server.get("/api/v1/jobs").json["total"] == 0
+
+
+def test_a_picture_that_an_example_begins_from_is_shown_and_nothing_else_of_the_folder(server: Server):
+    base = "/api/v1/examples/image-to-image/pictures"
+    answer = server.get(f"{base}/{id_of('pictures/heart.png')}")
+    assert answer.headers["Content-Type"] == "image/png"
+    for name in ("hello.yaml", "../README.md", "pictures/../hello.yaml", "pictures/none.png"):
+        assert server.get(f"{base}/{id_of(name)}").status == 404
+    assert server.get(f"/api/v1/examples/none/pictures/{id_of('pictures/heart.png')}").status == 404
 
 
 def test_examples_are_listed_with_what_they_lack(server: Server):

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from nodegraph.server.settings import ServerLimits
+from tests.helpers import without_shipped
 from tests.server.support import Server, serving
 
 
@@ -29,7 +30,7 @@ def test_models_are_listed_by_kind(server: Server):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "blue.safetensors").touch()
     answer = server.get("/api/v1/models")
-    assert answer.json["models"]["loras"] == ["styles/blue.safetensors"]
+    assert without_shipped(answer.json["models"]["loras"]) == ["styles/blue.safetensors"]
     assert server.get("/api/v1/models", {"If-None-Match": answer.headers["ETag"]}).status == 304
 
 

@@ -152,7 +152,11 @@ def test_models_count_by_their_recipe_and_not_by_where_they_lie():
     assert model.with_options(b=1, a=2).digest == model.with_options(a=2).with_options(b=1).digest
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, lambda: 1, [object()], {"a": object()}], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1, 2}, lambda: 1, [object()], {"a": object()}],
+    ids=["object", "set", "function", "list", "dict"],
+)
 def test_values_of_unknown_types_have_no_digest(value: object):
     with pytest.raises(Undigestible):
         digest(value)

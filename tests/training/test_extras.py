@@ -150,12 +150,12 @@ def test_an_inversion_means_in_a_prompt_what_it_meant_in_training(base: Base, co
     vectors = inversion.teach(base, steps=2, minutes=9, count=16)
     write(context.roots.models[0] / inversion.FILE, {"emb_params": vectors}, {})
     called = f"embedding:{Path(inversion.FILE).stem}"
-    scene = Scene("star", inversion.COLOUR, "white")
+    scene = Scene("circle", "yellow", "white")
     clip = CheckpointLoaderSimple("tiny", context).CLIP
     told = CLIPTextEncode(inversion.words(scene, called), clip, context)[0][0]
     base.text.get_input_embeddings().vectors.data = vectors
     with torch.no_grad():
-        ours = base.text(base.ids([inversion.words(scene, "z z")]))[0]
+        ours = base.text(base.ids([inversion.words(scene, " ".join("z" * inversion.VECTORS))]))[0]
     torch.testing.assert_close(told.float(), ours, atol=2e-2, rtol=2e-2)
 
 

@@ -120,7 +120,8 @@ def caught(page: Page, action: str) -> None:
         """(id) => {
           window.asked = [];
           const label = nodegraph.actions.all.get(id)?.label ?? 'view.fit';
-          nodegraph.actions.add({ id, label, group: 'menu.view', run: (event) => void window.asked.push(event?.detail ?? null) });
+          const run = (event) => void window.asked.push(event?.detail ?? null);
+          nodegraph.actions.add({ id, label, group: 'menu.view', run });
         }""",
         action,
     )

@@ -85,6 +85,21 @@ def test_nodes_can_be_dragged_as_boxes_from_afar(page: Page) -> None:
     assert (place(page, "n0")["x"], place(page, "n0")["y"]) == (pytest.approx(300, abs=12), pytest.approx(200, abs=12))
 
 
+def test_the_canvas_moves_along_when_a_node_is_dragged_to_its_edge(page: Page) -> None:
+    show(page, GRID)
+    page.mouse.move(*title(page, "a"))
+    page.mouse.down()
+    page.mouse.move(700, 300)
+    page.mouse.move(1275, 300)
+    wait_for(page, "app => app.camera.get().x > 200")
+    page.mouse.up()
+    settle(page)
+    dragged = page.locator('.node[data-id="a"]').bounding_box()
+    assert dragged is not None
+    assert dragged["x"] < 1275 < dragged["x"] + dragged["width"]
+    assert place(page, "a")["x"] > 1000
+
+
 def test_what_is_typed_in_a_field_survives_its_node_leaving_the_view(page: Page) -> None:
     show(page, GRID)
     field = (

@@ -111,9 +111,9 @@ function randomEdit(graph, roll) {
     case 10: return setGroup(graph, pick(['one', 'two: 2', '']), roll(2) ? undefined : { title: pick(['one', 'two: 2']), x: 1, y: 2, width: 300, height: 200, ...(roll(2) ? { colour: '#ff0000' } : {}) });
     case 11: return setNotes(graph, Array.from({ length: roll(3) }, () => ({ text: String(value()), x: 1, y: 2, width: 100, height: 50 })));
     case 12: return id ? setPoints(graph, id, pick(['model', 'clip']), Array.from({ length: roll(3) }, () => ({ x: roll(100), y: roll(100) }))) : graph;
-    case 13: return id ? promote(graph, { id, input: 'text', name: 'prompt', type: 'STRING', value: pick(['a', 'b: c', 'two\nlines']) }).graph : graph;
+    case 13: return id ? promote(graph, { id, input: 'text', name: 'prompt', type: 'STRING', value: pick(['a', 'b: c', 'two\nlines', '$name']) }).graph : graph;
     case 14: return graph.params.size ? removeParam(graph, pick([...graph.params.keys()])) : graph;
-    default: return graph.params.size ? setParam(graph, pick([...graph.params.keys()]), pick(['x', 3, 0.25, 'y # z'])) : graph;
+    default: return graph.params.size ? setParam(graph, pick([...graph.params.keys()]), pick(['x', 3, 0.25, 'y # z', '$5 and ${b}', '$$'])) : graph;
   }
 }
 

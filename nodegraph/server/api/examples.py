@@ -11,13 +11,15 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from nodegraph.jobs.model import JobService, Request
-from nodegraph.resources import example, examples
+from nodegraph.resources import example, examples, shipped
+from nodegraph.server.api.addresses import name_of
 from nodegraph.server.api.common import answer, service_of
 from nodegraph.server.errors import not_found
-from nodegraph.server.files import matches
+from nodegraph.server.files import matches, send_file
 from nodegraph.workflow.read import load_text
 
 BASE: Final = "/api/v1/examples"
+PICTURES: Final = frozenset((".png", ".jpg", ".jpeg", ".webp"))
 
 
 @dataclass(slots=True)
@@ -69,9 +71,18 @@ async def get_example(request: web.Request) -> web.Response:
     return web.Response(body=data, content_type="application/yaml", charset="utf-8", headers={hdrs.ETAG: etag})
 
 
+async def get_picture(request: web.Request) -> web.StreamResponse:
+    """A picture that examples begin from."""
+    name = name_of(request.match_info["id"])
+    if example(request.match_info["name"]) is None or Path(name).suffix.lower() not in PICTURES:
+        raise not_found("picture")
+    return await send_file(request, shipped("workflows"), name)
+
+
 def add_routes(app: web.Application) -> None:
     """Add the routes of examples."""
     app[KNOWN] = Known()
     app[LOCK] = asyncio.Lock()
     app.router.add_get(BASE, list_examples)
     app.router.add_get(f"{BASE}/{{name}}", get_example)
+    app.router.add_get(f"{BASE}/{{name}}/pictures/{{id}}", get_picture)

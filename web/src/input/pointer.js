@@ -125,7 +125,10 @@ class Pointer {
     switch (hit.kind) {
       case 'output': return linkGesture(stage, event, { side: 'output', node: hit.box.id, index: hit.index });
       case 'input': return linkGesture(stage, event, { side: 'input', node: hit.box.id, input: hit.input });
-      case 'corner': case 'noteCorner': case 'groupCorner': return cornerGesture(stage, event, hit);
+      case 'corner': case 'noteCorner': case 'groupCorner': {
+        const pinned = hit.kind === 'corner' && hit.box.place.pinned;
+        return pinned ? pressGesture(stage, event, hit.box.id) : cornerGesture(stage, event, hit);
+      }
       case 'title': case 'body': return pressGesture(stage, event, hit.box.id);
       case 'note': return pressGesture(stage, event, hit.note.id);
       case 'group': return pressGesture(stage, event, `group:${hit.group.title}`);

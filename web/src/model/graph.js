@@ -5,7 +5,7 @@
  */
 
 /** @import {Graph, Group, Link, Node, Note, Param, ParamType, Place, Point, Raw, Scalar} from './types.js' */
-import { freeName, mapRefs, refOf, same, typeOf, writeRef } from './values.js';
+import { escape, freeName, mapRefs, refOf, same, typeOf, writeRef } from './values.js';
 
 let lastUid = 0;
 
@@ -372,10 +372,10 @@ export function removeParam(graph, name) {
   for (const node of graph.nodes.values()) {
     for (const [input, value] of node.inputs) {
       const ref = refOf(value);
-      if (ref?.name === name && ref.output === null) changed = setInput(changed, node.id, input, param.value);
+      if (ref?.name === name && ref.output === null) changed = setInput(changed, node.id, input, typeof param.value === 'string' ? escape(param.value) : param.value);
       else if (typeof value === 'string' && value.includes(`\${${name}}`)) {
         const text = param.value === null || param.value === undefined ? '' : String(param.value);
-        changed = setInput(changed, node.id, input, value.replaceAll(`\${${name}}`, () => text));
+        changed = setInput(changed, node.id, input, value.replaceAll(`\${${name}}`, () => escape(text)));
       }
     }
   }

@@ -7,7 +7,7 @@
 /** @import {Graph, Group, Mode, Node, Note, Param, ParamType, Place, Point, Problem, Raw, Scalar} from './types.js' */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from '../../vendor/yaml.js';
 import { EMPTY_GRAPH, newUid } from './graph.js';
-import { typeOf } from './values.js';
+import { typeOf, unescape } from './values.js';
 
 /**
  * Where a pair of a mapping stands: its key, its value, and the end of what belongs to it. `quote` is the mark that the
@@ -172,7 +172,7 @@ function toNode(id, value, before) {
 function toParam(name, value, decimal) {
   if (!(value instanceof Map)) {
     const scalar = /** @type {Scalar} */ (Array.isArray(value) ? null : value);
-    return { name, type: decimal ? 'FLOAT' : typeOf(scalar), value: scalar, long: false };
+    return { name, type: decimal ? 'FLOAT' : typeOf(scalar), value: plain(scalar), long: false };
   }
   const given = /** @type {Scalar | undefined} */ (value.get('default'));
   const [min, max] = [value.get('min'), value.get('max')];
@@ -180,13 +180,22 @@ function toParam(name, value, decimal) {
   return {
     name,
     type: /** @type {ParamType} */ (textOf(value.get('type')) ?? typeOf(given ?? null)),
-    value: given,
+    value: given === undefined ? undefined : plain(given),
     ...(isNumber(min) ? { min: Number(min) } : {}),
     ...(isNumber(max) ? { max: Number(max) } : {}),
-    ...(Array.isArray(choices) ? { choices } : {}),
+    ...(Array.isArray(choices) ? { choices: choices.map((choice) => plain(/** @type {Scalar} */ (choice))) } : {}),
     ...(value.has('description') ? { description: textOf(value.get('description')) ?? '' } : {}),
     long: true,
   };
+}
+
+/**
+ * What a parameter says: it is no reference, so that `$$` is a dollar.
+ * @param {Scalar} value
+ * @returns {Scalar}
+ */
+function plain(value) {
+  return typeof value === 'string' ? unescape(value) : value;
 }
 
 /**

@@ -46,7 +46,8 @@
 /** @typedef {'STRING' | 'INT' | 'FLOAT' | 'BOOLEAN' | 'ANY'} ParamType */
 
 /**
- * A parameter. `value` is the default, undefined when it has none and must be given.
+ * A parameter. `value` is the default, undefined when it has none and must be given; a text stands as it is read, without
+ * the escapes of the file.
  * @typedef {{
  *   readonly name: string, readonly type: ParamType, readonly value: Scalar | undefined,
  *   readonly min?: number, readonly max?: number, readonly choices?: readonly Scalar[], readonly description?: string,

@@ -4,7 +4,6 @@
 import { writeText } from '../model/document.js';
 import { setParam } from '../model/graph.js';
 import { readText } from '../model/read.js';
-import { escape } from '../model/values.js';
 import { api, name } from '../net/api.js';
 import { pictureOf } from '../net/tracker.js';
 import { h, icon } from '../util/h.js';
@@ -174,6 +173,6 @@ function openTool(app, { workflow, params, file }) {
 function withParams(text, params) {
   const read = readText(text);
   if (!read.graph || !Object.keys(params).length) return text;
-  const graph = Object.entries(params).reduce((before, [name, value]) => setParam(before, name, typeof value === 'string' ? escape(value) : value), read.graph);
+  const graph = Object.entries(params).reduce((before, [name, value]) => setParam(before, name, value), read.graph);
   return writeText(read, graph).text;
 }

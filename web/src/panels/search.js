@@ -53,7 +53,7 @@ function openSearch(app, element, wanted) {
   const fitting = [...catalogue.specs.values()].filter((spec) => !accept || fittingSocket(spec, accept) !== null);
   const state = { found: /** @type {NodeSpec[]} */ ([]), at: 0 };
   const list = h('div', { role: 'listbox', class: 'list', id: 'search-list', 'aria-label': t('search.types') });
-  const help = h('div', { class: 'search-help' });
+  const help = h('div', { class: 'search-help', role: 'region', tabIndex: 0, 'aria-label': t('search.help') });
   const said = h('div', { class: 'sr-only', role: 'status' });
   const field = h('input', {
     type: 'text', class: 'popup-filter', role: 'combobox', placeholder: t('search.placeholder'), autocomplete: 'off', spellcheck: false,
@@ -76,7 +76,7 @@ function openSearch(app, element, wanted) {
     list.children[state.at]?.scrollIntoView({ block: 'nearest' });
   };
   const draw = (keep = false) => {
-    const before = state.found[state.at];
+    const before = state.at > 0 ? state.found[state.at] : undefined;
     state.found = rank(fitting, field.value, recentTypes(app)).slice(0, MOST);
     state.at = keep && before ? Math.max(0, state.found.indexOf(before)) : 0;
     list.replaceChildren(...state.found.map((spec, i) => item(spec, i, take, () => {
@@ -96,7 +96,6 @@ function openSearch(app, element, wanted) {
       state.at = Math.max(0, Math.min(state.found.length - 1, to));
       mark();
     } else if (event.key === 'Enter' && !event.isComposing) take(state.at);
-    else if (event.key === 'Tab') popup.close();
     else return;
     event.preventDefault();
   });

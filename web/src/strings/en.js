@@ -353,6 +353,7 @@ export default {
   'search.count': '{count} found',
   'search.fits.input': 'nodes that take {type}',
   'search.fits.output': 'nodes that give {type}',
+  'search.help': 'What it does',
   'search.nothing': 'no node fits',
   'search.open': 'Add a node…',
   'search.placeholder': 'Name, category, or what it does',

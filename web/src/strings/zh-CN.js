@@ -353,6 +353,7 @@ export default {
   'search.count': '找到 {count} 项',
   'search.fits.input': '接受 {type} 的节点',
   'search.fits.output': '提供 {type} 的节点',
+  'search.help': '说明',
   'search.nothing': '没有合适的节点',
   'search.open': '添加节点…',
   'search.placeholder': '名称、类别或用途',

@@ -67,7 +67,7 @@ export class NodeView {
     if (isNew || seen.layout !== layout || seen.graph?.params !== facts.graph.params || seen.graph?.nodes !== facts.graph.nodes || seen.problems !== facts.problems) {
       for (const row of this.rowViews.values()) row.update(box, facts.graph, facts.problems);
     }
-    if (isNew || seen.run !== facts.run || seen.plan !== facts.plan || seen.problems !== facts.problems) this.#state(box, facts);
+    if (isNew || seen.layout !== layout || seen.run !== facts.run || seen.plan !== facts.plan || seen.problems !== facts.problems) this.#state(box, facts);
     if (seen.run !== facts.run || seen.layout !== layout) this.#pictures(box, facts.run);
     if (seen.selected !== facts.selected) {
       this.element.classList.toggle('selected', facts.selected);
@@ -110,11 +110,8 @@ export class NodeView {
   /** @param {NodeBox} box */
   #head({ node, place, spec, layout }) {
     const title = node.title ?? spec.display_name;
-    const id = node.id === title ? '' : node.id;
     this.title.textContent = title;
-    this.name.textContent = id;
-    // What is cut off costs a layer of its own when it is drawn, so only what may be too long is.
-    this.head.classList.toggle('long', title.length * 8 + id.length * 7 > layout.width - 100);
+    this.name.textContent = node.id === title ? '' : node.id;
     this.tip = [node.note, spec.missing ? t('view.missing', { type: node.uses }) : spec.description].filter(Boolean).join('\n\n');
     this.fold.setAttribute('aria-label', t(place.collapsed ? 'view.unfold' : 'view.fold'));
     this.fold.setAttribute('aria-expanded', String(!place.collapsed));
@@ -146,10 +143,17 @@ export class NodeView {
     if (errors.length) badges.push(badge('warning', errors.map(({ message }) => message).join('\n'), 'bad'));
     badges.push(...stateBadges(run, plan));
     this.badges.replaceChildren(...badges);
+    this.#cut(box.layout.width - 40 - badges.length * 20 - (run?.seconds === undefined ? 0 : 30));
     this.#progress(run);
     this.#trouble(run, problems);
     const said = spec.missing ? t('view.missing', { type: node.uses }) : stateText(node.mode, run, errors.length);
     this.element.setAttribute('aria-label', [node.title ?? spec.display_name, node.uses, said].filter(Boolean).join(', '));
+  }
+
+  /** What is cut off costs a layer of its own when it is drawn, so only what may be too long is. @param {number} room */
+  #cut(room) {
+    const wanted = (this.title.textContent?.length ?? 0) * 8 + (this.name.textContent?.length ?? 0) * 7;
+    this.head.classList.toggle('long', wanted > room);
   }
 
   /** @param {NodeRun | undefined} run */

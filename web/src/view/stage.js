@@ -160,7 +160,8 @@ export class Stage {
     const known = this.views.get(id);
     if (known) return known;
     if (!this.scene.boxes.has(id)) return null;
-    this.keep([...this.kept, id]);
+    // Until the next one: the focus keeps it after that.
+    this.keep([id]);
     this.scheduler.run();
     return this.views.get(id) ?? null;
   }

@@ -35,7 +35,8 @@ export function comboControl(frame) {
     field,
     disable: (disabled) => void (field.disabled = disabled),
     show(value) {
-      const known = isKnown(frame.input, value);
+      const isBrought = frame.input.upload && Boolean(frame.context.session.file.get().example);
+      const known = isBrought || isKnown(frame.input, value);
       const shown = value === null ? t('widget.combo.none') : plain(value);
       text.textContent = shown;
       text.title = known ? shown : t('widget.combo.unknown', { value: shown });

@@ -20,6 +20,17 @@ function addressOf(name) {
   return `${BASE}uploads/${fileId(name)}`;
 }
 
+/**
+ * Where a small version of a picture is: that of the input folder, or of the example that brings it along.
+ * @param {Frame} frame
+ * @param {string} name
+ */
+function smallOf({ context }, name) {
+  const { example } = context.session.file.get();
+  const isBrought = example && !context.input.choices?.includes(name);
+  return isBrought ? `${BASE}examples/${encodeURIComponent(example)}/pictures/${fileId(name)}` : `${addressOf(name)}/thumbnail?size=512`;
+}
+
 /** @param {Frame} frame @returns {Control} */
 export function imageControl(frame) {
   const { name } = frame.context.input;
@@ -74,24 +85,25 @@ export function imageControl(frame) {
     show(value, isDefault) {
       combo.show(value, isDefault);
       mask.disabled = typeof value !== 'string' || value === '';
-      showPicture(picture, say, value);
+      showPicture(frame, picture, say, value);
     },
   };
 }
 
 /**
+ * @param {Frame} frame
  * @param {HTMLImageElement} picture
  * @param {(text: string) => void} say
  * @param {Raw} value
  */
-function showPicture(picture, say, value) {
+function showPicture(frame, picture, say, value) {
   const name = typeof value === 'string' ? unescape(value) : '';
   if (!name) {
     picture.removeAttribute('src');
     picture.hidden = true;
     return say(t('widget.image.drop'));
   }
-  const source = `${addressOf(name)}/thumbnail?size=512`;
+  const source = smallOf(frame, name);
   if (picture.getAttribute('src') === source) return;
   picture.hidden = false;
   picture.alt = name;

@@ -21,7 +21,7 @@ def run(name, sigmas, model=denoise, seed=9, callback=None, count=8, **options):
     return SAMPLERS[name].function(model, x, sigmas, noise=noise, callback=callback, **options)
 
 
-@pytest.mark.parametrize("name", set(SAMPLERS) - set(OWN_STEPS))
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - set(OWN_STEPS)))
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 def test_one_callback_a_step_in_order(name, steps, sd_sigmas):
     sigmas = schedule("karras", sd_sigmas, steps, sampler_name=name)
@@ -35,7 +35,7 @@ def test_one_callback_a_step_in_order(name, steps, sd_sigmas):
     assert all(step.denoised.shape == step.x.shape for step in seen)
 
 
-@pytest.mark.parametrize("name", set(SAMPLERS) - set(OWN_STEPS))
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - set(OWN_STEPS)))
 def test_evaluations_per_step(name, sd_sigmas):
     """As many as the registry says, but one only in the step into sigma 0; Heun++ looks but one ahead before that."""
     calls = []
@@ -107,7 +107,7 @@ def test_the_input_is_not_written_to(name, sd_sigmas):
     assert torch.equal(x, before)
 
 
-@pytest.mark.parametrize("name", set(SAMPLERS) - {"dpm_adaptive"})  # it takes steps that suit the whole batch
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - {"dpm_adaptive"}))  # it takes steps that suit the whole batch
 def test_items_of_a_batch_are_drawn_apart(name, sd_sigmas):
     """Fresh noise is drawn for a batch as a whole; with it fixed, a picture does not depend on the others."""
 
