@@ -169,8 +169,8 @@ class Remote:
         self._writers.do(write)
 
     def drain(self) -> None:
-        """Wait, not beyond the time-out, until everything is written."""
-        left = self._writers.drain(self.timeout)
+        """Wait, not beyond the time-out, until everything is written; not at all while the cache is left alone."""
+        left = self._writers.drain(self.timeout if self.writes else 0.0)
         if left and self.writes:
             told = f"{left:,} results could not be written to the remote cache {self.address} in {self.timeout:g} s"
             self.tell("left", told)

@@ -271,8 +271,10 @@ class SharedStore(DiskStore):
     def close(self) -> None:
         """Write what waits, as far as there is time, and let go of the index."""
         self.flush()
-        self.remote.close()
-        super().close()
+        try:
+            self.remote.close()
+        finally:  # somebody may be tired of waiting
+            super().close()
 
     def _damaged(self, key: bytes, error: Exception) -> None:
         super()._damaged(key, error)

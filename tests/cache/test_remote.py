@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from nodegraph.cache.remote import READERS
+from nodegraph.cache.remote import READERS, WRITERS
 from nodegraph.cache.remote_upkeep import collect_remote, remote_info
 from nodegraph.cache.upkeep import info
 from tests.cache.remote_support import Stuck, machine, names, objects, spoil
@@ -199,6 +201,38 @@ def test_an_answer_that_is_awaited_in_a_run_comes_too_late_for_the_next_question
         assert a.store.seek(key_of("b"), lambda: None) is None
         assert len(a.warnings) == 1
     stuck.go.set()
+
+
+def test_writing_that_hangs_is_waited_for_no_longer_than_the_time_out(tmp_path: Path):
+    stuck = Stuck()
+    with machine(tmp_path / "a", "file:///nowhere", opened=stuck, timeout=0.1) as a:
+        for i in range(20):
+            put(a.store, i, noise(i, kilobytes=16))
+    assert ["could not be written" in warning for warning in a.warnings] == [True]
+    assert stuck.asked <= WRITERS
+    stuck.go.set()
+
+
+def test_machines_that_write_the_same_at_the_same_time_do_not_disturb_each_other(address: str, tmp_path: Path):
+    begin = threading.Barrier(3)
+
+    def make(name: str) -> list[str]:
+        with machine(tmp_path / name, address) as each:
+            begin.wait()
+            for i in range(12):
+                put(each.store, i, noise(i, kilobytes=16))
+        return each.warnings
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(make, ["a", "b", "c"])) == [[], [], []]
+    assert [len(names(address, folder)) for folder in ("actions", "blobs")] == [12, 12]
+    with machine(tmp_path / "d", address) as d:
+        d.learn(*[key_of(i) for i in range(12)])
+        for i in range(12):
+            values = d.store.values(key_of(i))
+            assert values is not None
+            assert same(values[0], noise(i, kilobytes=16))
+        assert d.warnings == []
 
 
 def test_a_run_may_wait_again_after_the_run_before(shared_folder: str, tmp_path: Path):
