@@ -16,10 +16,10 @@ from nodegraph.execution.events import Cached, Event, Started, Warned
 from nodegraph.execution.result import RunResult
 from nodegraph.execution.session import Session
 from nodegraph.execution.settings import Settings
-from nodegraph.workflow.document import NodeEntry
+from nodegraph.workflow.document import NodeEntry, Ref
 from tests.cache.remote_support import Stuck
 from tests.execution.test_store_in_runs import Bright, Cells, Write, chain
-from tests.toys import registry, workflow
+from tests.toys import entry, registry, workflow
 
 
 class Computer:
@@ -152,3 +152,15 @@ def test_without_a_folder_for_results_there_is_no_remote_cache(tmp_path: Path, a
 def test_an_address_that_is_none_is_a_problem(tmp_path: Path):
     with pytest.raises(ProblemError, match="the remote cache cannot be used"):
         Computer(tmp_path, "somewhere").session()
+
+
+def test_a_long_chain_is_known_to_its_end_before_anything_runs(tmp_path: Path, address: str):
+    entries = [entry("n0", "Number", value=1), *[entry(f"n{i}", "Add", left=f"$n{i - 1}") for i in range(1, 1000)]]
+    document = replace(workflow(*entries), outputs={"last": Ref("n999")})
+    results = []
+    for name in ("first", "second"):
+        computer = Computer(tmp_path / name, address)
+        with computer.session(remote_cache_timeout=600.0) as session:
+            results.append(session.run(document, on_event=computer.events.append))
+            assert computer.warnings == []
+    assert [len(result.executed) for result in results] == [1000, 0]
