@@ -13,6 +13,7 @@ BENCHMARKS = (
     "executor",
     "expansion",
     "store",
+    "remote",
     "jobs",
     "server",
     "canvas",

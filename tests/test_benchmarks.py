@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import canvas, checkpoint, convert, executor, jobs, lora, sampling
+from benchmarks import canvas, checkpoint, convert, executor, jobs, lora, remote, sampling
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -47,6 +47,11 @@ def test_the_sampler_is_compared_with_a_loop_that_gives_the_same_picture(capsys:
 def test_a_lora_is_compared_with_a_merge_that_gives_the_same_weights(capsys: pytest.CaptureFixture[str]):
     lora.main(small=True)  # fails if the two merges differ
     assert "another strength" in capsys.readouterr().out
+
+
+def test_results_from_a_remote_cache_are_compared_with_bare_gets(capsys: pytest.CaptureFixture[str]):
+    remote.main(small=True)  # fails if one is not a hit
+    assert "file: hit, planned for" in capsys.readouterr().out
 
 
 def test_a_benchmark_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]):

@@ -17,7 +17,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -58,16 +58,30 @@ class Blobs:
 
     def read(self, key: bytes, size: int) -> tuple[tuple[object, ...], str]:
         """The values of an action and the stamp of their file. Raises BadFile if it is not the one that was written."""
-        path = self.path(key)
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BadFile(f"{path.name} is not a file")
-        if status.st_size != size:
-            raise BadFile(f"{path.name} has {status.st_size:,} bytes instead of {size:,}")
-        values, notes = read_values(path, mapped=size > MAPPED_BYTES)
-        if notes.get("key") != key.hex() or not isinstance(values, tuple):
-            raise BadFile(f"{path.name} holds something else")
-        return cast("tuple[object, ...]", values), _stamp(status)
+        return _read(self.path(key), key, size)
+
+    def adopt(
+        self, key: bytes, size: int, load: Callable[[Path], object], check: Callable[[tuple[object, ...]], object]
+    ) -> tuple[tuple[object, ...], str]:
+        """Take in a blob that another store wrote: `load` writes it to a path, `check` raises BadFile for values that
+        are not those that are meant. Returns the values and the stamp of the file."""
+        partial = self._partial()
+        try:
+            load(partial)
+            values, _ = _read(partial, key, size)
+            check(values)
+            return values, self._place(partial, self.path(key))
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def adopt_copy(self, digest: str, load: Callable[[Path], object]) -> None:
+        """Take in a copy of a saved file that `load` writes to a path. Raises BadFile if it is another file."""
+        partial = self._partial()
+        try:
+            load(partial)
+            self.copy_in(partial, digest)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def size(self, key: bytes) -> int | None:
         """The bytes of an action's blob, None if there is none."""
@@ -162,6 +176,19 @@ class Blobs:
             self._shards.add(target.parent)
         partial.replace(target)
         return _stamp(target.lstat())
+
+
+def _read(path: Path, key: bytes, size: int) -> tuple[tuple[object, ...], str]:
+    """The values in a blob, and its stamp. Raises BadFile if it is not what was written under `key`."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BadFile(f"{path.name} is not a file")
+    if status.st_size != size:
+        raise BadFile(f"{path.name} has {status.st_size:,} bytes instead of {size:,}")
+    values, notes = read_values(path, mapped=size > MAPPED_BYTES)
+    if notes.get("key") != key.hex() or not isinstance(values, tuple):
+        raise BadFile(f"{path.name} holds something else")
+    return cast("tuple[object, ...]", values), _stamp(status)
 
 
 def _own_folder(path: Path) -> None:

@@ -184,6 +184,20 @@ class DiskStore:
         self.memory.forget(key)
         self._access.ask(lambda index: index.drop([key]), None)
 
+    # --- a store elsewhere, which this one has not
+
+    def reaches_out(self) -> bool:
+        return False
+
+    def look_up(self, keys: Collection[bytes]) -> None:
+        pass
+
+    def seek(self, key: bytes, then: Callable[[], object]) -> float | None:
+        return None
+
+    def is_distant(self, key: bytes) -> bool:
+        return False
+
     # --- files that nodes saved
 
     def has_file(self, file: SavedFile) -> bool:
@@ -291,14 +305,14 @@ class DiskStore:
             if not isinstance(found, tuple):
                 raise BadFile("a row of the index holds something else")
             values = cast("tuple[object, ...]", found)
-            _check(values, record)
+            check_values(values, record)
             return values
         blobs = self._access.blobs
         if blobs is None:
             raise FileNotFoundError
         values, stamp = blobs.read(row.key, row.bytes)
         if row.bytes <= CHECKED_BYTES or stamp != row.stamp:
-            _check(values, record)
+            check_values(values, record)
             if stamp != row.stamp:
                 self._access.ask(lambda index: index.restamp(row.key, stamp), None)
         return values
@@ -382,7 +396,7 @@ class DiskStore:
         self._access.ask(beat, None)
 
 
-def _check(values: tuple[object, ...], record: Record) -> None:
+def check_values(values: tuple[object, ...], record: Record) -> None:
     """Raises BadFile unless the values are those that the record speaks of."""
     try:
         found = tuple([digest(value) for value in values])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -83,6 +83,18 @@ class MemoryStore:
         return False
 
     def restore(self, file: SavedFile, target: Path) -> bool:
+        return False
+
+    def reaches_out(self) -> bool:
+        return False
+
+    def look_up(self, keys: Collection[bytes]) -> None:
+        pass
+
+    def seek(self, key: bytes, then: Callable[[], object]) -> float | None:
+        return None
+
+    def is_distant(self, key: bytes) -> bool:
         return False
 
     def claim(self, key: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -41,7 +41,8 @@ class ResultStore(Protocol):
 
     def absent(self, key: bytes, *, memory_counts: bool = True) -> str | None:
         """Why the values of an action are not there, None if they seem to be: unstorable (models), cheap, full
-        (there was no space), evicted, missing (the file is gone) or unknown. Reads no values."""
+        (there was no space), evicted, missing (the file is gone), remote (in a cache elsewhere that is not in use) or
+        unknown. Reads no values."""
         ...
 
     def values(self, key: bytes) -> tuple[object, ...] | None:
@@ -64,6 +65,23 @@ class ResultStore(Protocol):
         at_once: other processes are to see it now. rebuild: the seconds it would take to make the values again,
         with what they are made of; values that are cheaper to make than to read are not written to disk.
         """
+        ...
+
+    def reaches_out(self) -> bool:
+        """A plan begins: whether there is a store elsewhere that `look_up` and `seek` would ask."""
+        ...
+
+    def look_up(self, keys: Collection[bytes]) -> None:
+        """Learn what a store elsewhere knows of these actions, as far as it answers in time."""
+        ...
+
+    def seek(self, key: bytes, then: Callable[[], object]) -> float | None:
+        """The same for one action and its values, without waiting: `then` is called, in another thread, when there is
+        an answer. Returns for how many seconds that is worth waiting for; None if there is nothing to wait for."""
+        ...
+
+    def is_distant(self, key: bytes) -> bool:
+        """Whether what is known of an action came from elsewhere, or its values still are there."""
         ...
 
     def has_file(self, file: SavedFile) -> bool:

@@ -125,6 +125,49 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-memory", type=amount, metavar="BYTES", help="memory for loaded models, such as 12GB (default: 8GB)"
     )
+    add_remote_cache(parser)
+
+
+def add_remote_cache(parser: argparse.ArgumentParser) -> None:
+    """Where results are shared with other machines."""
+    parser.add_argument(
+        "--remote-cache",
+        type=address,
+        metavar="ADDRESS",
+        help="results that other machines share: s3://bucket/prefix, file:///folder or memory://name",
+    )
+    parser.add_argument(
+        "--remote-cache-mode",
+        choices=("read", "read-write"),
+        help="read: take results from there only; read-write: add new ones, too (default: read-write)",
+    )
+    parser.add_argument(
+        "--remote-cache-timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="how long a run may wait for it (default: 10)",
+    )
+
+
+def address(text: str) -> str:
+    """An address of a remote cache as an option; raises ArgumentTypeError for anything else."""
+    from nodegraph.cache.address import address_of
+
+    try:
+        address_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def seconds(text: str) -> float:
+    """A number of seconds as an option; raises ArgumentTypeError for anything else."""
+    from nodegraph.execution.config import seconds_of
+
+    found = seconds_of(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"it is a number of seconds such as 10, not {text!r}")
+    return found
 
 
 def amount(text: str) -> int:

@@ -27,6 +27,7 @@ def call(arguments: argparse.Namespace) -> int:
     """Show the configuration."""
     import json
 
+    from nodegraph.cache.address import without_secrets
     from nodegraph.cli.configured import config_of
     from nodegraph.cli.terminal import say
 
@@ -39,6 +40,7 @@ def call(arguments: argparse.Namespace) -> int:
     for section, entries in config.sections.items():
         for key, entry in entries.items():
             value = "…" if key in SECRET else entry.value
+            value = without_secrets(value) if isinstance(value, str) else value
             shown.setdefault(section, {})[key] = {"value": value, "from": str(entry.place)}
     rest = {key: commands for key, commands in all_keys().items() if key not in shown.get("", {})}
     if arguments.json:

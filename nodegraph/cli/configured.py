@@ -82,11 +82,13 @@ def _defaults(
         try:
             parser.set_defaults(**{action.dest: _value(action, entry.value)})
         except (argparse.ArgumentTypeError, ValueError, TypeError) as error:
+            from nodegraph.cache.address import without_secrets
             from nodegraph.errors import Problem, shorten
+            from nodegraph.execution.config import without_words
 
-            shown = shorten(entry.value)
+            shown = without_secrets(shorten(entry.value))
             reason = str(error) or "it is something else"
-            yield Problem("bad_value", f"'{key}' cannot be {shown}: {reason}", entry.place, got=shown)
+            yield Problem("bad_value", f"'{key}' cannot be {shown}: {reason}", without_words(entry.place), got=shown)
 
 
 def _value(action: argparse.Action, given: object) -> object:

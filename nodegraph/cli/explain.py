@@ -54,7 +54,7 @@ def tell(explained: Sequence[Explained], *, json: bool) -> None:
     width = min(40, max((len(each.node) for each in explained), default=0))
     for each in explained:
         if each.action == "hit":
-            say(f"{each.node:<{width}}  cached", style="dim")
+            say(f"{each.node:<{width}}  cached{'  in the remote cache' if each.remote else ''}", style="dim")
         elif each.action == "off":
             say(f"{each.node:<{width}}  off     its 'when' does not hold", style="dim")
         elif each.action == "idle":

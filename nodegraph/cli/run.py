@@ -112,6 +112,7 @@ def call(arguments: argparse.Namespace) -> int:
             result = session.run(examined.graph, only=arguments.only, want=(), on_event=relay, token=token)
         finally:
             view.close()
+    tell_late(session)
     if relay.failure is not None:
         raise relay.failure
     if arguments.manifest is not None and result.manifest is not None:
@@ -133,6 +134,15 @@ def tell_unlocked(name: str, graph: Graph, session: Session, view: View) -> bool
     if problems:
         view.close()
     return bool(problems)
+
+
+def tell_late(session: Session) -> None:
+    """What a session had to say when it was closed: what could not be written to a remote cache."""
+    from nodegraph.cli.terminal import show_problem
+    from nodegraph.errors import Problem
+
+    while session.notices:
+        show_problem(Problem("cache_unusable", session.notices.popleft(), severity="warning"))
 
 
 def choose_view(arguments: argparse.Namespace) -> View:

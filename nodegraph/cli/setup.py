@@ -26,6 +26,9 @@ CACHE_OPTIONS: Final = (
     ("cache_size", "cache_size"),
     ("cache_free", "free_space"),
     ("cache_memory", "cache_memory"),
+    ("remote_cache", "remote_cache"),
+    ("remote_cache_mode", "remote_cache_mode"),
+    ("remote_cache_timeout", "remote_cache_timeout"),
     ("model_memory", "model_memory"),
 )
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -51,9 +54,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     paths = arguments.extra_model_paths or find_model_paths(tuple(models) or defaults.models)
     extra = tuple(pair for path in paths for pair in read_model_paths(path))
     packs = tuple(folder for path in paths for folder in read_pack_paths(path))
-    for option, setting in CACHE_OPTIONS:
-        if getattr(arguments, option, None) is not None:
-            given[setting] = getattr(arguments, option)
+    given |= cache_options(arguments)
     return replace(
         defaults,
         output=output,
@@ -64,6 +65,12 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         allow_pickle=arguments.allow_pickle,
         **given,
     )
+
+
+def cache_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the options about results that were given."""
+    options = [(setting, getattr(arguments, option, None)) for option, setting in CACHE_OPTIONS]
+    return {setting: value for setting, value in options if value is not None}
 
 
 def config_named(arguments: argparse.Namespace) -> Config:

@@ -72,6 +72,7 @@ def call(arguments: argparse.Namespace) -> int:
             result = session.run(prepared.graph, only=only, want=(), on_event=relay, token=token)
         finally:
             view.close()
+    run.tell_late(session)
     if relay.failure is not None:
         raise relay.failure
     save_sheets(result, prepared.sheets, arguments)

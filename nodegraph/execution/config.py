@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
+from nodegraph.cache.address import EXAMPLES, MODES, address_of, without_secrets
 from nodegraph.errors import Place, Problem, ProblemError, did_you_mean, listing, shorten
 from nodegraph.execution.settings import Settings, xdg_home
 from nodegraph.workflow.limits import DEFAULT_LIMITS
@@ -29,6 +30,8 @@ from nodegraph.workflow.tree import UNREADABLE, Located, Report, kind_of
 UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 AMOUNT: Final = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 VARIABLE: Final = "NODEGRAPH_CONFIG"
+LEAST_SECONDS: Final = 0.1
+MOST_SECONDS: Final = 3600.0
 
 Changes = dict[str, Any]
 
@@ -120,8 +123,14 @@ def user_settings(config: Config | None = None) -> Settings:
 def bad_entry(name: str, entry: Entry, expected: str) -> Problem:
     """A value that its key does not take."""
     value: object = entry.value
-    got = kind_of(cast(object, value)) if isinstance(value, list | dict) else shorten(value)
-    return Problem("bad_value", f"'{name}' is {expected}, not {got}", entry.place, got=got, expected=expected)
+    got = kind_of(cast(object, value)) if isinstance(value, list | dict) else without_secrets(shorten(value))
+    message = f"'{name}' is {expected}, not {got}"
+    return Problem("bad_value", message, without_words(entry.place), got=got, expected=expected)
+
+
+def without_words(place: Place) -> Place:
+    """A place whose line is not shown with what an address in it may hold of names and passwords."""
+    return place if place.text is None else replace(place, text=without_secrets(place.text))
 
 
 def unknown_entry(name: str, entry: Entry, known: Collection[str], owner: str) -> Problem:
@@ -172,6 +181,26 @@ def _truth(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def seconds_of(value: object) -> float | None:
+    """A number of seconds from a tenth to an hour; None for anything else."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        return None
+    return seconds if LEAST_SECONDS <= seconds <= MOST_SECONDS else None
+
+
+def _address(value: object) -> str | None:
+    try:
+        return value if isinstance(value, str) and address_of(value) else None
+    except ValueError:
+        return None
+
+
+def _mode(value: object) -> str | None:
+    return value if isinstance(value, str) and value in MODES else None
+
+
 #: key → (setting, how to read it, what it is): the keys that count in Python programs too.
 SETTINGS: Final[Mapping[str, tuple[str, Callable[[object], object | None], str]]] = {
     "output_dir": ("output", folder_of, "a folder"),
@@ -187,5 +216,8 @@ SETTINGS: Final[Mapping[str, tuple[str, Callable[[object], object | None], str]]
     "cache_size": ("cache_size", bytes_of, 'an amount such as "20 GB"'),
     "cache_free": ("free_space", bytes_of, 'an amount such as "1 GB"'),
     "cache_memory": ("cache_memory", bytes_of, 'an amount such as "2 GB"'),
+    "remote_cache": ("remote_cache", _address, f"an address such as {EXAMPLES}"),
+    "remote_cache_mode": ("remote_cache_mode", _mode, '"read" or "read-write"'),
+    "remote_cache_timeout": ("remote_cache_timeout", seconds_of, "seconds, such as 10"),
     "model_memory": ("model_memory", bytes_of, 'an amount such as "8 GB"'),
 }

@@ -276,6 +276,8 @@ class _Run:
         shared = not (board.nodes[i].spec.light or i in board.fresh or i in board.in_memory)
         if key is None or not shared:
             return True
+        if self.sharing.seek(i, key, self._look_again):
+            return False
         if not self.sharing.claim(key):
             self.sharing.wait(i, self._look_again)
             return False

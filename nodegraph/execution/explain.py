@@ -39,12 +39,14 @@ LOST: Mapping[str, Reason] = {
     "unstorable": "not_kept",
     "cheap": "not_kept",
     "full": "not_kept",
+    "remote": "evicted",
     "output": "output_missing",
 }
 NOT_KEPT: Mapping[str, str] = {
     "unstorable": "its value is never kept, and made when it is needed",
     "cheap": "making it again takes less time than reading it",
     "full": "there was no space to keep it",
+    "remote": "its value is in a remote cache, which is not in use or does not answer",
 }
 UNKEYED: Mapping[str, tuple[Reason, str]] = {
     "cache_off": ("cache_off", "cache: off"),
@@ -77,7 +79,8 @@ class Cause:
 class Explained:
     """A node of a run that is to come: whether it will run, why, and where that began (`root`, itself included).
 
-    `seconds` is what it took when its result was made, where that is known.
+    `seconds` is what it took when its result was made, where that is known; `remote` says of a hit that it comes from
+    the remote cache.
     """
 
     node: str
@@ -86,6 +89,7 @@ class Explained:
     cause: Cause | None = None
     root: Cause | None = None
     seconds: float | None = None
+    remote: bool = False
 
     def to_json(self) -> dict[str, object]:
         data: dict[str, object] = {"node": self.node, "type": self.type, "action": self.action}
@@ -93,6 +97,8 @@ class Explained:
             data |= {key: value for key, value in self.cause.to_json().items() if key != "node"}
         if self.root is not None:
             data["root"] = self.root.to_json()
+        if self.remote:
+            data["remote"] = True
         return data | ({"seconds": round(self.seconds, 6)} if self.seconds is not None else {})
 
 
@@ -108,7 +114,7 @@ def explain(plan: Plan, forecast: Forecast, last: Mapping[str, Seen]) -> tuple[E
         if change is not None:  # what made a known node differ may be the root of something further down
             roots[i] = _root(plan, roots, i, change)
         if forecast.state[i] == HIT:
-            explained.append(Explained(node.id, node.spec.name, "hit", seconds=seconds))
+            explained.append(Explained(node.id, node.spec.name, "hit", seconds=seconds, remote=i in forecast.distant))
             continue
         if forecast.state[i] in (OFF, UNUSED):
             explained.append(Explained(node.id, node.spec.name, "off" if forecast.state[i] == OFF else "idle"))

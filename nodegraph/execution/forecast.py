@@ -13,6 +13,7 @@ from nodegraph.cache.records import Record, ResultStore
 from nodegraph.context import Roots
 from nodegraph.execution.keying import Material, Source
 from nodegraph.execution.plan import Plan
+from nodegraph.execution.reaching import look_elsewhere
 from nodegraph.execution.stages import asked_for, gates_hold, key_of, strict_sources, with_sources
 from nodegraph.execution.states import HIT, OFF, TODO, UNUSED
 from nodegraph.files import FileDigests
@@ -25,7 +26,7 @@ from nodegraph.sockets.values import Saved, SavedFile
 class Forecast:
     """By node number: what will be (HIT, TODO, OFF for nodes that `when:` keeps from running, or UNUSED for those that
     the run does not ask for), the action's key and record as far as they can be known, and for nodes to run whose
-    record is known, why that is not enough.
+    record is known, why that is not enough. `distant`: nodes whose results come from a store elsewhere.
 
     Of graphs with lazy inputs or `when:`, also: `idle`, what will be with nodes that may yet be asked for; `active`,
     the links that nodes are known to need; `changed`, nodes that go without some inputs, with their keys' material;
@@ -36,6 +37,7 @@ class Forecast:
     keys: list[bytes | None]
     records: list[Record | None]
     lost: dict[int, str] = field(default_factory=dict[int, str])
+    distant: set[int] = field(default_factory=set[int])
     idle: dict[int, int] = field(default_factory=dict[int, int])
     active: dict[int, tuple[Source, ...]] = field(default_factory=dict[int, "tuple[Source, ...]"])
     changed: dict[int, tuple[GraphNode, Material]] = field(default_factory=dict[int, "tuple[GraphNode, Material]"])
@@ -56,6 +58,7 @@ def forecast(
 ) -> Forecast:
     """Look up every node of the plan. `want` names nodes whose values are asked for."""
     seen = Forecast.empty(len(plan.graph.nodes))
+    look_elsewhere(plan, store)
     _look_up(seen, plan, store, roots, files)
     if plan.staged:
         _leave_idle(seen, plan, want)
@@ -82,6 +85,8 @@ def _look_up(seen: Forecast, plan: Plan, store: ResultStore, roots: Roots, files
             record = replace(record, saved=saved)
         records[i] = record
         state[i] = HIT
+        if store.is_distant(key):
+            seen.distant.add(i)
         return True
 
     for i in plan.order:

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from nodegraph.cache.address import address_of
 from nodegraph.cache.checkpoints import Checkpoints
 from nodegraph.cache.disk import DiskStore
 from nodegraph.cache.index import Index
@@ -19,9 +20,11 @@ from nodegraph.cache.keys import environment_class
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.cache.pool import LivePool
 from nodegraph.cache.records import ResultStore
+from nodegraph.cache.remote import Remote
+from nodegraph.cache.shared import SharedStore
 from nodegraph.context import CancelToken, Context, Provenance
 from nodegraph.engines.local import Engine, LocalEngine
-from nodegraph.errors import ProblemError
+from nodegraph.errors import Problem, ProblemError
 from nodegraph.execution.events import Listener
 from nodegraph.execution.executor import execute
 from nodegraph.execution.explain import Explained, explain, fields_of
@@ -263,15 +266,31 @@ def registry_for(settings: Settings, folders: Sequence[Path] = ()) -> Registry:
 
 def open_store(settings: Settings, warn: Callable[[str], None]) -> ResultStore:
     """The store that the settings ask for; `warn` is told what keeps results from outliving the process."""
+    remote = remote_of(settings, warn)
     if settings.cache_dir is None:
+        if remote is not None:
+            warn(f"the remote cache {remote.address} is not used: results are kept in memory only")
         return MemoryStore(settings.cache_memory)
-    return DiskStore(
-        settings.cache_dir,
-        memory=settings.cache_memory,
-        budget=settings.cache_size,
-        free=settings.free_space,
-        warn=warn,
-    )
+    options: dict[str, Any] = {
+        "memory": settings.cache_memory,
+        "budget": settings.cache_size,
+        "free": settings.free_space,
+        "warn": warn,
+    }
+    if remote is None:
+        return DiskStore(settings.cache_dir, **options)
+    return SharedStore(settings.cache_dir, remote, **options)
+
+
+def remote_of(settings: Settings, warn: Callable[[str], None]) -> Remote | None:
+    """The remote cache that the settings ask for. Raises ProblemError for an address that is none."""
+    if settings.remote_cache is None:
+        return None
+    try:
+        address = address_of(settings.remote_cache)
+    except ValueError as error:
+        raise ProblemError([Problem("bad_value", f"the remote cache cannot be used: {error}")]) from error
+    return Remote(address, mode=settings.remote_cache_mode, timeout=settings.remote_cache_timeout, warn=warn)
 
 
 def _index_of(store: ResultStore) -> Callable[[], Index | None]:

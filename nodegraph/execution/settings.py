@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nodegraph.cache.address import DEFAULT_TIMEOUT, Mode
 from nodegraph.cache.disk import DEFAULT_BUDGET, DEFAULT_FREE
 from nodegraph.cache.memory import DEFAULT_BUDGET as DEFAULT_MEMORY
 from nodegraph.cache.pool import DEFAULT_BUDGET as DEFAULT_MODEL_MEMORY
@@ -39,6 +40,8 @@ class Settings:
     for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle: whether models may be
     read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that results may take on
     disk, and that stay free there. cache_memory, model_memory: bytes that results and loaded models may take in memory.
+    remote_cache: the address of results that other machines share, whether they are read only, and for how many seconds
+    a run may wait for them.
     """
 
     output: Path = Path("output")
@@ -59,6 +62,9 @@ class Settings:
     free_space: int = DEFAULT_FREE
     cache_memory: int = DEFAULT_MEMORY
     model_memory: int = DEFAULT_MODEL_MEMORY
+    remote_cache: str | None = None
+    remote_cache_mode: Mode = "read-write"
+    remote_cache_timeout: float = DEFAULT_TIMEOUT
 
     def roots(self, workflow: Workflow | None) -> Roots:
         """The file roots of a run: inputs are also looked for beside the workflow, models in the shipped folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from nodegraph.cache.records import ResultStore
@@ -16,12 +17,12 @@ class Sharing:
     def __init__(self, store: ResultStore, loop: asyncio.AbstractEventLoop) -> None:
         self._store, self._loop = store, loop
         self._in_flight: dict[bytes, list[int]] = {}  # action key → nodes waiting for that very result
-        self._elsewhere: dict[int, asyncio.TimerHandle] = {}  # nodes whose action another process works on
+        self._elsewhere: dict[int, asyncio.TimerHandle] = {}  # nodes whose action others know or work on
         self._claimed: set[bytes] = set()
 
     @property
     def waits(self) -> bool:
-        """Whether a node waits for another process."""
+        """Whether a node waits for another process, or a store elsewhere."""
         return bool(self._elsewhere)
 
     def join(self, i: int, key: bytes | None) -> bool:
@@ -63,6 +64,26 @@ class Sharing:
                 look(i)
 
         self._elsewhere[i] = self._loop.call_later(POLL_SECONDS, again)
+
+    def seek(self, i: int, key: bytes, look: Callable[[int], object]) -> bool:
+        """Whether a store elsewhere may know the action of node `i`, and is asked; then have `look` called when it has
+        answered, or took too long."""
+
+        def again() -> None:
+            timer = self._elsewhere.pop(i, None)
+            if timer is not None:
+                timer.cancel()
+                look(i)
+
+        def answered() -> None:
+            with contextlib.suppress(RuntimeError):  # the run is over, and its loop closed
+                self._loop.call_soon_threadsafe(again)
+
+        seconds = self._store.seek(key, answered)
+        if seconds is None:
+            return False
+        self._elsewhere[i] = self._loop.call_later(seconds, again)
+        return True
 
     def stop(self) -> None:
         """Wait for other processes no longer."""
