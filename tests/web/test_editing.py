@@ -117,6 +117,7 @@ def test_a_name_is_changed_wherever_it_stands(canvas: Page) -> None:
     expect(canvas.get_by_role("alert").filter(has_text="seed is taken")).to_be_visible()
     field.fill("sampler")
     field.press("Enter")
+    expect(canvas.get_by_role("dialog")).to_have_count(0)
     assert text(canvas) == HELLO.replace("latent:\n", "sampler:\n").replace("$latent", "$sampler").replace(
         "latent: [", "sampler: ["
     )
