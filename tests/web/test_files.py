@@ -145,6 +145,7 @@ def test_closing_a_changed_file_asks(canvas: Page) -> None:
     set_steps(canvas, 3)
     canvas.keyboard.press("Alt+w")
     canvas.get_by_role("button", name="Cancel").click()
+    expect(canvas.get_by_role("dialog")).to_have_count(0)
     tab(canvas, "hello •")
     canvas.keyboard.press("Alt+w")
     canvas.get_by_role("button", name="Close without saving").click()

@@ -37,9 +37,12 @@ function isBusy(target) {
   return inDialog(target) || target.closest('input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable], [role=menu], [role=listbox], .cm-editor') !== null;
 }
 
-/** @param {EventTarget | null} target */
+/**
+ * Whether something lies in a dialog. One that has just been closed holds the focus until the page is drawn again.
+ * @param {EventTarget | null} target
+ */
 function inDialog(target) {
-  return target instanceof Element && target.closest('dialog') !== null;
+  return target instanceof Element && target.closest('dialog[open]') !== null;
 }
 
 /**
