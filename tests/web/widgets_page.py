@@ -32,7 +32,7 @@ MOUNT = """async ({ text, name }) => {
     for (const input of specOf(app.catalogue.get(), node, session.graph.get()).inputs.filter(isWidget)) {
       const kind = window.kinds?.[`${node.id}.${input.name}`] ?? widgetKind(input);
       const change = (value, options) => {
-        session.edit('edit.value', (graph) => setInput(graph, node.id, input.name, value), options);
+        session.edit('widget.edit.change', (graph) => setInput(graph, node.id, input.name, value), options);
       };
       const widget = makeWidget({ app, session, id: node.id, input, kind, change });
       const row = document.createElement('div');

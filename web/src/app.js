@@ -21,7 +21,7 @@ import { signal } from './util/signal.js';
  */
 
 /**
- * What a run has come to at a node. `fraction` is its progress, `preview` the address of what it shows meanwhile.
+ * What a run has come to at a node: `value` of `total` steps. `preview` is the address of what it shows meanwhile.
  * @typedef {{
  *   state: 'waiting' | 'running' | 'done' | 'cached' | 'failed' | 'skipped',
  *   value?: number, total?: number, seconds?: number, problem?: Problem, preview?: string,
@@ -54,7 +54,7 @@ export const NO_RUN = { job: null, state: 'none', done: 0, total: 0, nodes: new 
  */
 
 /** @type {Settings} */
-export const DEFAULTS = {
+const DEFAULTS = {
   theme: 'system', contrast: false, language: null, wheel: 'zoom', drag: 'pan', snap: false, minimap: true, links: 'curved',
   previews: true, autoQueue: false, notify: false, yaml: true, yamlWidth: 420, side: null, sideWidth: 280,
 };

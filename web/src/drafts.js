@@ -16,7 +16,7 @@ const LOCK = 'nodegraph-window-';
 const WINDOW_KEY = 'nodegraph.window';
 const PAUSE = 500;
 
-/** @typedef {{text: string, saved: string, file: File, open: boolean, job?: string | null}} Draft */
+/** @typedef {{text: string, saved: string, file: File, open: boolean}} Draft */
 
 let windowId = '';
 

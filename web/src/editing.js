@@ -58,7 +58,7 @@ function hasNodes(app) {
  * @param {string} key
  * @returns {Box | null}
  */
-export function boxOf(app, graph, key) {
+function boxOf(app, graph, key) {
   const { kind, id, index } = readItem(key);
   if (kind === 'group') return graph.groups.get(id) ?? null;
   if (kind === 'note') return graph.notes.get(id) ?? null;
@@ -125,7 +125,7 @@ function removeSelected(app, label) {
  * @param {Graph} graph
  * @param {ReadonlySet<string>} keys
  */
-export function removeItems(app, graph, keys) {
+function removeItems(app, graph, keys) {
   const items = [...keys].map(readItem);
   const ids = new Set(items.filter(({ kind }) => kind === 'node').map(({ id }) => id));
   let result = removeNodes(graph, ids, (_removed, source, consumer, input) => joins(app, graph, source, consumer, input));
@@ -207,7 +207,7 @@ async function pasteFromClipboard(app, keepLinks) {
  * @param {boolean} keepLinks
  * @returns {boolean} whether it was one
  */
-export function pasteText(app, text, keepLinks) {
+function pasteText(app, text, keepLinks) {
   const part = readFragment(text);
   if (!part) {
     if (text.trim()) app.actions.run('file.importText', new CustomEvent('import', { detail: { text } }));

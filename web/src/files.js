@@ -16,7 +16,7 @@ import { autoPlace } from './util/layout.js';
 import { Session } from './model/session.js';
 import { readText } from './model/read.js';
 
-export const NEW_TEXT = 'nodegraph: 1\n\nnodes: {}\n';
+const NEW_TEXT = 'nodegraph: 1\n\nnodes: {}\n';
 const RECENT_KEY = 'nodegraph.recent';
 const MOST_RECENT = 12;
 const MOST_BYTES = 64 << 20;
@@ -127,7 +127,7 @@ export async function openName(app, name) {
 }
 
 /** @param {App} app @returns {string[]} */
-export function recentNames(app) {
+function recentNames(app) {
   try {
     const names = JSON.parse(app.storage?.getItem(RECENT_KEY) ?? '[]');
     return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];

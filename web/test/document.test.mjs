@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { applyChanges, difference, writeText } from '../src/model/document.js';
 import { sameGraph } from '../src/model/equal.js';
-import { addNode, connect, moveItems, promote, removeNodes, removeParam, renameNode, setGroup, setInput, setNotes, setParam, setPoints, updateNode } from '../src/model/graph.js';
+import { addNode, connect, moveItems, promote, removeNodes, renameNode, setGroup, setInput, setNotes, setParam, setPoints, updateNode, withEntry } from '../src/model/graph.js';
 import { readText } from '../src/model/read.js';
 
 const EXAMPLES = new URL('../../workflows/', import.meta.url);
@@ -112,7 +112,7 @@ function randomEdit(graph, roll) {
     case 11: return setNotes(graph, Array.from({ length: roll(3) }, () => ({ text: String(value()), x: 1, y: 2, width: 100, height: 50 })));
     case 12: return id ? setPoints(graph, id, pick(['model', 'clip']), Array.from({ length: roll(3) }, () => ({ x: roll(100), y: roll(100) }))) : graph;
     case 13: return id ? promote(graph, { id, input: 'text', name: 'prompt', type: 'STRING', value: pick(['a', 'b: c', 'two\nlines', '$name']) }).graph : graph;
-    case 14: return graph.params.size ? removeParam(graph, pick([...graph.params.keys()])) : graph;
+    case 14: return graph.params.size ? { ...graph, params: withEntry(graph.params, pick([...graph.params.keys()]), undefined) } : graph;
     default: return graph.params.size ? setParam(graph, pick([...graph.params.keys()]), pick(['x', 3, 0.25, 'y # z', '$5 and ${b}', '$$'])) : graph;
   }
 }

@@ -170,9 +170,7 @@ export class EditedMap {
       if (child.index && !child.losesAll) continue;
       this.children.delete(key);
       if (child.isIdle && !this.has(key)) continue;
-      const write = (/** @type {Style} */ style) => child.#whole(key, style);
-      if (this.has(key)) this.wholes.set(key, write);
-      else this.inserted.push({ after: undefined, key, write, section: true });
+      this.setWhole(key, (style) => child.#whole(key, style));
     }
   }
 
@@ -275,8 +273,7 @@ export class EditedMap {
       i = end;
     }
     const style = flowStyle(index.indent);
-    const kept = this.#firstKept(index);
-    const before = kept ?? null;
+    const before = this.#firstKept(index);
     const loose = this.inserted.map((row) => ({ row, anchor: this.#anchor(index, row.after, row.key) }));
     const leading = loose.filter(({ anchor }) => !anchor).map(({ row }) => row.write(style));
     if (leading.length) {

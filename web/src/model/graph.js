@@ -5,7 +5,7 @@
  */
 
 /** @import {Graph, Group, Link, Node, Note, Param, ParamType, Place, Point, Raw, Scalar} from './types.js' */
-import { escape, freeName, mapRefs, refOf, same, typeOf, writeRef } from './values.js';
+import { freeName, mapRefs, refOf, same, typeOf, writeRef } from './values.js';
 
 let lastUid = 0;
 
@@ -357,29 +357,6 @@ export function promote(graph, { id, input, name: wanted, type, value }) {
   const param = { name, type, value, long: false };
   const params = withEntry(graph.params, name, param);
   return { name, graph: setInput({ ...graph, params }, id, input, writeRef(name)) };
-}
-
-/**
- * Take a parameter out; who refers to it gets its value.
- * @param {Graph} graph
- * @param {string} name
- * @returns {Graph}
- */
-export function removeParam(graph, name) {
-  const param = graph.params.get(name);
-  if (!param) return graph;
-  let changed = { ...graph, params: withEntry(graph.params, name, undefined) };
-  for (const node of graph.nodes.values()) {
-    for (const [input, value] of node.inputs) {
-      const ref = refOf(value);
-      if (ref?.name === name && ref.output === null) changed = setInput(changed, node.id, input, typeof param.value === 'string' ? escape(param.value) : param.value);
-      else if (typeof value === 'string' && value.includes(`\${${name}}`)) {
-        const text = param.value === null || param.value === undefined ? '' : String(param.value);
-        changed = setInput(changed, node.id, input, value.replaceAll(`\${${name}}`, () => escape(text)));
-      }
-    }
-  }
-  return changed;
 }
 
 /**

@@ -14,9 +14,9 @@
  * }} State
  */
 
-export const MOST_STEPS = 500;
+const MOST_STEPS = 500;
 /** States beyond this many keep no text but are written again, to bound memory. The first one always has its own. */
-export const MOST_TEXTS = 60;
+const MOST_TEXTS = 60;
 const MERGE_WITHIN = 1000;
 
 export class History {
@@ -33,7 +33,7 @@ export class History {
     return /** @type {State} */ (this.states[this.at]);
   }
 
-  /** Whether it is not the state as opened, or has unwritten changes. */
+  /** Whether it has changes that are not in a text yet. */
   get isChanged() {
     return this.current.text === null;
   }

@@ -268,7 +268,7 @@ function noteRaw(note) {
  * @param {Node} node
  * @returns {Raw}
  */
-export function nodeRaw(node) {
+function nodeRaw(node) {
   /** @type {Map<string, Raw>} */
   const map = new Map([['uses', /** @type {Raw} */ (node.uses)]]);
   if (node.title !== null) map.set('title', node.title);

@@ -29,7 +29,7 @@ import { typeOf, unescape } from './values.js';
 const NODE_KEYS = new Set(['uses', 'with', 'title', 'note', 'mode']);
 const ROOT_KEYS = new Set(['nodegraph', 'name', 'description', 'params', 'nodes', 'outputs', 'groups', 'notes', 'layout']);
 const MODES = new Set(['run', 'muted', 'bypassed']);
-export const MAX_TEXT = 8 << 20;
+const MAX_TEXT = 8 << 20;
 
 /**
  * Read a workflow.

@@ -27,7 +27,7 @@ import { EMPTY_GRAPH } from './graph.js';
 import { History } from './history.js';
 import { readText } from './read.js';
 
-export const PAUSE = 300;
+const PAUSE = 300;
 
 /** `example` is the one that it was opened from, `key` what its runs are found by. @typedef {{name: string | null, etag: string | null, label: string, example?: string, key?: string}} File */
 
@@ -86,7 +86,7 @@ export class Session {
     return this.textProblems.get().length === 0;
   }
 
-  /** Whether something was changed since it was saved. Brings the text up to date. */
+  /** Whether something was changed since it was saved. */
   get dirty() {
     return this.history.isChanged || this.text.get() !== this.saved.get();
   }
@@ -263,7 +263,7 @@ function keepPlaces(graph, known) {
  * @param {Graph} graph
  * @param {string} key
  */
-export function isThere(graph, key) {
+function isThere(graph, key) {
   if (key.startsWith('group:')) return graph.groups.has(key.slice(6));
   if (key.startsWith('note:')) return graph.notes.has(key);
   if (key.startsWith('point:')) {

@@ -86,7 +86,7 @@
 /** @typedef {{readonly name: string, readonly output: string | null}} Ref */
 
 /**
- * A link between nodes. `output` is the place of the output in its node type, or -1 if that is not known.
+ * A link between nodes. `output` is what the link calls the output, null for the only one.
  * @typedef {{readonly from: string, readonly output: string | null, readonly to: string, readonly input: string}} Link
  */
 

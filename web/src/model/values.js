@@ -90,14 +90,6 @@ function mapText(text, change) {
 }
 
 /**
- * Whether a text has `${name}` in it, so that it says something else for other parameters.
- * @param {Raw | undefined} value
- */
-export function isTemplate(value) {
-  return typeof value === 'string' && !refOf(value) && refsIn(value).length > 0;
-}
-
-/**
  * The text that somebody reads for a raw one without references: `$$` is `$`.
  * @param {string} raw
  */

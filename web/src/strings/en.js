@@ -54,7 +54,6 @@ export default {
   'edit.text': 'edit the text',
   'edit.undo': 'Undo',
   'edit.undo.done': 'Undone: {what}',
-  'edit.value': 'change a value',
   'error.unknown': 'something went wrong',
   'file.badName': 'A name is made of letters, digits and other plain characters; folders are parted by /',
   'file.close': 'Close',

@@ -54,7 +54,6 @@ export default {
   'edit.text': '编辑文本',
   'edit.undo': '撤销',
   'edit.undo.done': '已撤销：{what}',
-  'edit.value': '修改数值',
   'error.unknown': '出错了',
   'file.badName': '名称由字母、数字和其他普通字符组成；文件夹用 / 分隔',
   'file.close': '关闭',

@@ -48,7 +48,7 @@ function zoomBy(stage, factor) {
 }
 
 /** Show the selected nodes, or all. @param {Stage} stage */
-export function fitView(stage) {
+function fitView(stage) {
   const scene = stage.catchUp();
   const { groups, notes } = stage.session.graph.get();
   const selection = stage.session.selection.get();
@@ -67,7 +67,7 @@ export function fitView(stage) {
  * @param {string} id
  * @param {{input?: unknown, still?: unknown}} [at] an input of it, whose field gets the focus; still: true moves nothing
  */
-export function focusNode(stage, id, { input, still } = {}) {
+function focusNode(stage, id, { input, still } = {}) {
   const box = stage.catchUp().boxes.get(id);
   if (!box) return;
   const scale = Math.max(0.7, stage.camera.scale);

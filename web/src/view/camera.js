@@ -7,13 +7,13 @@
 /** @import {Camera} from '../app.js' */
 /** @import {Point} from '../model/types.js' */
 
-export const NEAREST = 4;
-export const FARTHEST = 0.05;
+const NEAREST = 4;
+const FARTHEST = 0.05;
 
 /** @typedef {{readonly x: number, readonly y: number, readonly width: number, readonly height: number}} Box */
 
 /** @param {number} scale */
-export function clampScale(scale) {
+function clampScale(scale) {
   return Math.min(NEAREST, Math.max(FARTHEST, scale));
 }
 

@@ -55,8 +55,6 @@ export class Frames {
     this.groups = new Elements(groupLayer, makeGroup, (element, { title }) => set(element, '.group-title', title));
     /** @type {Elements<Note>} */
     this.notes = new Elements(noteLayer, makeNote, (element, { text }) => set(element, '.note-text', text));
-    /** @type {ReadonlySet<string>} */
-    this.selection = new Set();
   }
 
   /**

@@ -13,11 +13,11 @@ import { isWidget } from '../model/catalogue.js';
 
 export const HEADER = 30;
 export const ROW = 24;
-export const PAD = 8;
-export const WIDTH = 230;
-export const WIDE = 340;
+const PAD = 8;
+const WIDTH = 230;
+const WIDE = 340;
 export const MIN_WIDTH = 140;
-export const PREVIEW = 200;
+const PREVIEW = 200;
 export const GRID = 10;
 
 /** @typedef {'number' | 'seed' | 'text' | 'prompt' | 'combo' | 'toggle' | 'image' | 'colour' | 'value'} WidgetKind */

@@ -12,8 +12,8 @@ import { nearest } from './curve.js';
 import { HEADER, ROW, inputAt, outputAt } from './geometry.js';
 import { crosses, stopsOf } from './scene.js';
 
-export const CORNER = 16;
-export const TITLE = 28;
+const CORNER = 16;
+const TITLE = 28;
 
 /** @typedef {{kind: 'corner', box: NodeBox} | {kind: 'noteCorner', note: Note} | {kind: 'groupCorner', group: Group}} CornerHit */
 

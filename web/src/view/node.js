@@ -269,7 +269,7 @@ function stateBadges(run, plan) {
 }
 
 /** @param {number} seconds */
-export function secondsText(seconds) {
+function secondsText(seconds) {
   if (seconds < 0.01) return t('view.ms', { count: (seconds * 1000).toFixed(1) });
   if (seconds < 1) return t('view.ms', { count: Math.round(seconds * 1000) });
   return seconds < 100 ? t('view.s', { count: seconds.toFixed(1) }) : t('view.min', { count: Math.floor(seconds / 60), rest: Math.round(seconds % 60) });

@@ -14,7 +14,7 @@ import { paintOf } from './colours.js';
 import { middle, trace } from './curve.js';
 import { crosses, stopsOf } from './scene.js';
 
-/** @typedef {Record<'grid' | 'far' | 'accent' | 'bad' | 'good' | 'muted' | 'bypassed' | 'back' | 'node' | 'text', string>} Palette */
+/** @typedef {Record<'grid' | 'far' | 'accent' | 'bad' | 'good' | 'muted' | 'bypassed' | 'node' | 'text', string>} Palette */
 
 /**
  * All that a picture of the canvas is drawn from. `fade` goes from 0 (nodes of the page alone) to 1 (boxes alone).
@@ -265,7 +265,7 @@ export function readPalette(element) {
   };
   const palette = {
     grid: colour('grid'), far: colour('node-far'), accent: colour('accent'), bad: colour('bad'), good: colour('good'),
-    muted: colour('muted'), bypassed: colour('bypassed'), back: colour('back'), node: colour('node'), text: colour('text'),
+    muted: colour('muted'), bypassed: colour('bypassed'), node: colour('node'), text: colour('text'),
   };
   probe.remove();
   return palette;

@@ -34,7 +34,7 @@ const SHORT = 13;
  * @param {Graph} graph
  * @returns {Source}
  */
-export function sourceKind(input, value, graph) {
+function sourceKind(input, value, graph) {
   if (isWidget(input)) return 'widget';
   const ref = refOf(value);
   if (!ref) return 'socket';

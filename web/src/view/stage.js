@@ -32,7 +32,7 @@ const MOUNTS = 24;
 const MOUNT_TIME = 5;
 const REST = 120;
 /** More nodes than this are not kept on the page, however many are in view. */
-export const MOST_MOUNTED = 140;
+const MOST_MOUNTED = 140;
 const MARGIN = 40;
 /** @type {readonly Problem[]} */
 const NO_PROBLEMS = [];
