@@ -9,7 +9,7 @@
 import { addNode, EMPTY_GRAPH, readItem, setNotes, splitKey, withEntry } from './graph.js';
 import { writeGraph } from './patch.js';
 import { readText } from './read.js';
-import { escape, mapRefs, refsIn } from './values.js';
+import { escape, escaped, mapRefs, refsIn } from './values.js';
 
 /**
  * The part of a graph that some items are, with the parameters that it names. Links from outside stay in it.
@@ -146,7 +146,7 @@ function withoutParams(value, graph, part) {
   for (const ref of refsIn(value)) {
     const param = part.params.get(ref.name);
     if (!param || graph.params.has(ref.name)) continue;
-    if (value === `$${ref.name}`) return typeof param.value === 'string' ? escape(param.value) : param.value ?? null;
+    if (value === `$${ref.name}`) return escaped(param.value) ?? null;
     text = text.replaceAll(`\${${ref.name}}`, () => escape(String(param.value ?? '')));
   }
   return text;

@@ -4,9 +4,9 @@
  * @module
  */
 
-/** @import {InputSpec, NodeSpec, Raw} from './types.js' */
+/** @import {NodeSpec, Raw} from './types.js' */
 import { defaultOf, isWidget } from './catalogue.js';
-import { escape } from './values.js';
+import { escaped } from './values.js';
 
 /** Inputs whose name says what arrives there, better than the type of the node that gives it. */
 const ROLES = new Set(['positive', 'negative']);
@@ -35,14 +35,8 @@ export function firstInputs(spec) {
   /** @type {Map<string, Raw>} */
   const inputs = new Map();
   for (const input of spec.inputs) {
-    const value = input.required && input.default === undefined && isWidget(input) ? firstValue(input) : null;
+    const value = input.required && input.default === undefined && isWidget(input) ? escaped(defaultOf(input)) : null;
     if (value !== null) inputs.set(input.name, value);
   }
   return inputs;
-}
-
-/** @param {InputSpec} input @returns {Raw} */
-function firstValue(input) {
-  const value = defaultOf(input);
-  return typeof value === 'string' ? escape(value) : value;
 }

@@ -10,8 +10,8 @@
 /** @import {MapIndex, PairIndex} from './read.js' */
 import { sameFlat, sameNode, written } from './equal.js';
 import { EditedMap } from './edited_map.js';
-import { paramRaw, placeRaw, renderAfterKey, renderInline, renderNode, renderParamValue, renderWith, round, written as writtenValue } from './render.js';
-import { same } from './values.js';
+import { paramRaw, placeRaw, renderAfterKey, renderInline, renderNode, renderParamValue, renderWith, round } from './render.js';
+import { escaped, same } from './values.js';
 
 const ROOT_ORDER = ['nodegraph', 'name', 'description', 'params', 'foreach', 'matrix', 'nodes', 'outputs', 'groups', 'notes', 'layout'];
 const NODE_ORDER = ['uses', 'title', 'note', 'mode', 'when', 'with'];
@@ -77,7 +77,7 @@ function renderPair(key, value) {
  */
 function paramText(param, indent) {
   return param.long || param.value === undefined ? ` ${renderInline(paramRaw(param))}`
-    : param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : renderAfterKey(writtenValue(param.value), indent);
+    : param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : renderAfterKey(escaped(param.value), indent);
 }
 
 /**
@@ -93,7 +93,7 @@ function patchParams(root, before, after) {
     const old = before.params.get(param.name);
     if (old === param || (old && sameFlat(old, param))) continue;
     if (old && !old.long && !param.long && param.value !== undefined) params.setText(param.name, (style) => (
-      param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : style.after(writtenValue(param.value ?? null))));
+      param.type === 'FLOAT' ? ` ${renderParamValue(param)}` : style.after(escaped(param.value ?? null))));
     else if (old?.long && param.long && param.value !== undefined && sameFlat({ ...old, value: 0 }, { ...param, value: 0 }) && params.has(param.name, 'default')) {
       params.child(param.name, false).setText('default', () => ` ${renderParamValue(param, { flow: true })}`);
     } else params.setText(param.name, (style) => (style.flow ? ` ${renderInline(paramRaw(param), { flow: true })}` : paramText(param, style.indent)));

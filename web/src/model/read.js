@@ -7,7 +7,7 @@
 /** @import {Graph, Group, Mode, Node, Note, Param, ParamType, Place, Point, Problem, Raw, Scalar} from './types.js' */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from '../../vendor/yaml.js';
 import { EMPTY_GRAPH, newUid } from './graph.js';
-import { typeOf, unescape } from './values.js';
+import { isNumber, plain, typeOf } from './values.js';
 
 /**
  * Where a pair of a mapping stands: its key, its value, and the end of what belongs to it. `quote` is the mark that the
@@ -190,15 +190,6 @@ function toParam(name, value, decimal) {
 }
 
 /**
- * What a parameter says: it is no reference, so that `$$` is a dollar.
- * @param {Scalar} value
- * @returns {Scalar}
- */
-function plain(value) {
-  return typeof value === 'string' ? unescape(value) : value;
-}
-
-/**
  * @param {Raw} value
  * @returns {Place | null}
  */
@@ -260,14 +251,6 @@ function toNote(id, map) {
  */
 function numbers(value) {
   return listOf(value).filter(isNumber).map(Number);
-}
-
-/**
- * @param {unknown} value
- * @returns {value is number | bigint}
- */
-function isNumber(value) {
-  return typeof value === 'number' || typeof value === 'bigint';
 }
 
 /**

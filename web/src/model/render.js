@@ -5,7 +5,7 @@
  */
 
 /** @import {Graph, Node, Param, Place, Raw, Scalar} from './types.js' */
-import { escape } from './values.js';
+import { escaped } from './values.js';
 
 const WORDS = /^(?:~|null|Null|NULL|true|True|TRUE|false|False|FALSE|\.inf|\.Inf|\.INF|[-+]\.inf|\.nan|\.NaN|\.NAN)$/;
 const NUMBER = /^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)$/;
@@ -131,13 +131,13 @@ export function renderWith(inputs, indent) {
  * @returns {Raw}
  */
 export function paramRaw(param) {
-  if (!param.long && param.value !== undefined) return written(param.value);
+  if (!param.long && param.value !== undefined) return escaped(param.value);
   /** @type {Map<string, Raw>} */
   const map = new Map([['type', /** @type {Raw} */ (param.type)]]);
-  if (param.value !== undefined) map.set('default', written(param.value));
+  if (param.value !== undefined) map.set('default', escaped(param.value));
   for (const key of /** @type {const} */ (['min', 'max', 'choices', 'description'])) {
     const value = param[key];
-    if (value !== undefined) map.set(key, Array.isArray(value) ? value.map(written) : /** @type {Raw} */ (value));
+    if (value !== undefined) map.set(key, Array.isArray(value) ? value.map(escaped) : /** @type {Raw} */ (value));
   }
   return map;
 }
@@ -151,16 +151,7 @@ export function renderParamValue(param, style = {}) {
   if (param.type === 'FLOAT' && typeof param.value === 'number' && Number.isInteger(param.value) && Math.abs(param.value) < 1e21) {
     return `${param.value}.0`;
   }
-  return renderInline(written(param.value ?? null), style);
-}
-
-/**
- * The value of a parameter as a file has it: with `$$` for a dollar.
- * @param {Scalar} value
- * @returns {Scalar}
- */
-export function written(value) {
-  return typeof value === 'string' ? escape(value) : value;
+  return renderInline(escaped(param.value ?? null), style);
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** @import {Graph, ParamType, Raw, Ref, Scalar} from './types.js' */
+/** @import {ParamType, Raw, Ref, Scalar} from './types.js' */
 
 export const NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
 const REFERENCE = /^\$([A-Za-z_][A-Za-z0-9_-]{0,63})(?:\.([A-Za-z0-9_][A-Za-z0-9_-]{0,99}))?$/;
@@ -106,6 +106,26 @@ export function escape(text) {
 }
 
 /**
+ * The raw value for one that is meant as it stands.
+ * @template {Raw | undefined} T
+ * @param {T} value
+ * @returns {T}
+ */
+export function escaped(value) {
+  return typeof value === 'string' ? /** @type {T} */ (escape(value)) : value;
+}
+
+/**
+ * What is meant by a raw value without references.
+ * @template {Raw | undefined} T
+ * @param {T} raw
+ * @returns {T}
+ */
+export function plain(raw) {
+  return typeof raw === 'string' ? /** @type {T} */ (unescape(raw)) : raw;
+}
+
+/**
  * Whether two values are the same. A number and a bigint of the same worth are.
  * @param {Raw | undefined} a
  * @param {Raw | undefined} b
@@ -127,7 +147,7 @@ export function same(a, b) {
  * @param {unknown} value
  * @returns {value is number | bigint}
  */
-function isNumber(value) {
+export function isNumber(value) {
   return typeof value === 'number' || typeof value === 'bigint';
 }
 
@@ -146,17 +166,6 @@ export function freeName(stem, ...taken) {
     const name = `${root}_${number}`;
     if (!isTaken(name)) return name;
   }
-}
-
-/**
- * The value of the parameter that a value names, or undefined.
- * @param {Graph} graph
- * @param {Raw | undefined} value
- * @returns {Scalar | undefined}
- */
-export function paramValue(graph, value) {
-  const ref = refOf(value);
-  return ref && ref.output === null ? graph.params.get(ref.name)?.value : undefined;
 }
 
 /**

@@ -14,7 +14,8 @@ import { shownKeys } from '../input/keys.js';
 import { addPoint, removePoint } from '../input/pointer_items.js';
 import { nameOf, searchAt } from '../input/pointer_links.js';
 import { setGroup, setInput, setNotes } from '../model/graph.js';
-import { paramValue, refOf } from '../model/values.js';
+import { paramOf } from '../model/params.js';
+import { escaped, refOf } from '../model/values.js';
 import { t } from '../util/i18n.js';
 import { paintOf } from './colours.js';
 import { beginLink, fittingSockets, inputOf, joining } from './linking.js';
@@ -205,8 +206,8 @@ function inputItems(stage, at, id, name) {
   const items = [{ label: t('view.connectTo', { name }), run: () => openSockets(stage, at, { side: 'input', node: id, input: name }) }];
   if (ref && graph.nodes.has(ref.name)) items.push({ label: t('view.removeLink'), run: () => removeLink(stage, id, name) });
   else if (ref) {
-    const own = paramValue(graph, value);
-    items.push({ label: t('view.ownValue', { name }), run: () => session.edit('widget.edit.change', (now) => setInput(now, id, name, own)) });
+    const own = escaped(paramOf(graph, value)?.value);
+    items.push({ label: t('view.ownValue', { name }), run: () => session.edit('widget.edit.detach', (now) => setInput(now, id, name, own)) });
   }
   return items;
 }

@@ -6,7 +6,7 @@
 
 /** @import {InputSpec, Raw, Scalar} from '../model/types.js' */
 /** @import {Frame, Control} from './frame.js' */
-import { escape, same, unescape } from '../model/values.js';
+import { escape, escaped, plain, same } from '../model/values.js';
 import { h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { openPopup } from './popup.js';
@@ -37,7 +37,7 @@ export function comboControl(frame) {
     show(value) {
       const isBrought = frame.input.upload && Boolean(frame.context.session.file.get().example);
       const known = isBrought || isKnown(frame.input, value);
-      const shown = value === null ? t('widget.combo.none') : plain(value);
+      const shown = value === null ? t('widget.combo.none') : textOf(value);
       text.textContent = shown;
       text.title = known ? shown : t('widget.combo.unknown', { value: shown });
       field.classList.toggle('unknown', !known && value !== null);
@@ -46,8 +46,8 @@ export function comboControl(frame) {
 }
 
 /** @param {Raw} value */
-function plain(value) {
-  return typeof value === 'string' ? unescape(value) : String(value);
+function textOf(value) {
+  return String(plain(value));
 }
 
 /**
@@ -56,7 +56,7 @@ function plain(value) {
  * @returns {Scalar[]}
  */
 export function choicesOf(input) {
-  return (input.choices ?? []).map((choice) => (typeof choice === 'string' ? escape(choice) : choice));
+  return (input.choices ?? []).map(escaped);
 }
 
 /**
@@ -148,9 +148,9 @@ function withTyped(input, found, typed) {
  */
 export function filterChoices(choices, typed) {
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = choices.filter((choice) => words.every((word) => plain(choice).toLowerCase().includes(word)));
+  const found = choices.filter((choice) => words.every((word) => textOf(choice).toLowerCase().includes(word)));
   const first = words[0] ?? '';
-  const begins = (/** @type {Scalar} */ choice) => plain(choice).toLowerCase().startsWith(first);
+  const begins = (/** @type {Scalar} */ choice) => textOf(choice).toLowerCase().startsWith(first);
   return [...found.filter(begins), ...found.filter((choice) => !begins(choice))];
 }
 
@@ -165,7 +165,7 @@ function drawChoices(list, filter, frame, { found, at }, take) {
   const items = found.slice(0, MOST).map((choice, i) => h('div', {
     role: 'option', class: 'list-item', id: `${frame.id}-choice-${i}`, 'aria-selected': String(i === at),
     ...(same(choice, frame.value) ? { 'aria-current': 'true' } : {}), onclick: () => take(i),
-  }, isKnown(frame.input, choice) || same(choice, frame.value) ? plain(choice) : t('widget.combo.use', { value: plain(choice) })));
+  }, isKnown(frame.input, choice) || same(choice, frame.value) ? textOf(choice) : t('widget.combo.use', { value: textOf(choice) })));
   const rest = found.length - items.length;
   const empty = frame.input.choices?.length ? t('widget.combo.nothing') : t(frame.input.folder ? 'widget.combo.noFiles' : 'widget.combo.noChoices', { folder: frame.input.folder ?? '' });
   const more = rest > 0 ? t('widget.combo.more', { count: rest }) : found.length === 0 ? empty : '';

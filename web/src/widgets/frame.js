@@ -9,11 +9,11 @@
 /** @import {Widget, WidgetContext} from './index.js' */
 import { defaultOf, sourceOf } from '../model/catalogue.js';
 import { setParam } from '../model/graph.js';
-import { refOf, same } from '../model/values.js';
+import { escaped, refOf, same } from '../model/values.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { openWidgetMenu, paramMenu } from './menus.js';
-import { fromParamValue, paramOf, toParamValue } from './params.js';
+import { paramOf, toParamValue } from '../model/params.js';
 
 /**
  * The part of a widget that differs by kind. `field` is what the label names and what gets the focus; `show` is given the
@@ -94,7 +94,7 @@ export class Frame {
 
   /** The value that holds; null where one has to be given and is not. @returns {Raw} */
   get value() {
-    if (this.param) return fromParamValue(this.param.value) ?? null;
+    if (this.param) return escaped(this.param.value) ?? null;
     if (this.raw !== undefined) return this.raw;
     const { input } = this;
     return input.required && input.default === undefined ? null : defaultOf(input);

@@ -8,7 +8,7 @@
 /** @import {Frame} from './frame.js' */
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
-import { detach, makeParam, nameFault, renameParam, toParamValue } from './params.js';
+import { detach, makeParam, nameFault, renameParam, toParamValue } from '../model/params.js';
 import { openMenu, openPopup } from './popup.js';
 
 /**

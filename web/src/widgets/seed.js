@@ -18,7 +18,7 @@ import { h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { numberControl } from './number.js';
 import { exactLimit, narrow } from './numbers.js';
-import { paramOf } from './params.js';
+import { paramOf } from '../model/params.js';
 
 /** @typedef {'fixed' | 'increment' | 'decrement' | 'randomize'} SeedControl */
 

@@ -4,9 +4,9 @@
  * @module
  */
 
-/** @import {Graph, InputSpec, Param, ParamType, Raw, Scalar} from '../model/types.js' */
-import { promote, renameRefs, setInput } from '../model/graph.js';
-import { escape, isName, refOf, typeOf, unescape } from '../model/values.js';
+/** @import {Graph, InputSpec, Param, ParamType, Raw, Scalar} from './types.js' */
+import { promote, renameRefs, setInput } from './graph.js';
+import { escaped, isName, plain, refOf, typeOf } from './values.js';
 
 /**
  * The parameter that a value names, if it is one of the graph.
@@ -25,17 +25,7 @@ export function paramOf(graph, value) {
  * @returns {Scalar | undefined} undefined if it cannot be a parameter's
  */
 export function toParamValue(raw) {
-  if (typeof raw === 'string') return unescape(raw);
-  return raw === null || typeof raw === 'object' ? undefined : /** @type {Scalar} */ (raw);
-}
-
-/**
- * A parameter's value as an input has it.
- * @param {Scalar | undefined} value
- * @returns {Raw | undefined}
- */
-export function fromParamValue(value) {
-  return typeof value === 'string' ? escape(value) : value;
+  return raw === null || typeof raw === 'object' ? undefined : /** @type {Scalar} */ (plain(raw));
 }
 
 /**
@@ -61,7 +51,7 @@ export function makeParam(graph, id, input, value) {
  */
 export function detach(graph, id, input) {
   const param = paramOf(graph, graph.nodes.get(id)?.inputs.get(input));
-  return param ? setInput(graph, id, input, fromParamValue(param.value)) : graph;
+  return param ? setInput(graph, id, input, escaped(param.value)) : graph;
 }
 
 /**
