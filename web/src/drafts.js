@@ -9,6 +9,7 @@
 
 /** @import {App} from './app.js' */
 /** @import {File, Session} from './model/session.js' */
+import { readJson } from './app.js';
 import { t } from './util/i18n.js';
 
 const PREFIX = 'nodegraph.drafts.';
@@ -70,21 +71,13 @@ function keepLock(id) {
 
 /** @param {Storage} storage @param {string} id @returns {Draft[]} */
 function readDrafts(storage, id) {
-  try {
-    const { drafts } = JSON.parse(storage.getItem(PREFIX + id) ?? '{}');
-    return Array.isArray(drafts) ? drafts.filter(({ text, file }) => typeof text === 'string' && typeof file?.label === 'string') : [];
-  } catch {
-    return [];
-  }
+  const { drafts } = readJson(storage, PREFIX + id);
+  return Array.isArray(drafts) ? drafts.filter((draft) => typeof draft?.text === 'string' && typeof draft.file?.label === 'string') : [];
 }
 
 /** @param {Storage} storage @param {string} key */
 function savedAt(storage, key) {
-  try {
-    return Number(JSON.parse(storage.getItem(key) ?? '{}').at) || 0;
-  } catch {
-    return 0;
-  }
+  return Number(readJson(storage, key).at) || 0;
 }
 
 /** Keep what is open from now on. @param {App} app */

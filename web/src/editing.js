@@ -10,17 +10,17 @@
 import { align } from './model/arrange.js';
 import { accepts, sourceOf, specOf } from './model/catalogue.js';
 import { copyText, fragmentOf, freeTitle, paste, readFragment } from './model/clipboard.js';
-import { placeNode, readItem, removeNodes, renameNode, setGroup, setNotes, setPoints, splitKey, updateNode } from './model/graph.js';
+import { placeNode, readItem, removeNodes, renameNode, setGroup, setNotes, setPoints, splitKey, updateNode, updateNote } from './model/graph.js';
 import { isName } from './model/values.js';
 import { askText } from './util/dialog.js';
 import { t } from './util/i18n.js';
+import { COLOURS } from './view/colours.js';
 import { around, layoutNode, placeOf } from './view/geometry.js';
 
 const GROUP_PAD = 20;
 const GROUP_HEAD = 40;
 /** @type {readonly Alignment[]} */
 const ALIGNMENTS = ['left', 'center', 'right', 'top', 'middle', 'bottom', 'columns', 'rows'];
-export const COLOURS = ['red', 'orange', 'yellow', 'green', 'blue', 'purple', 'grey'];
 
 /** @param {App} app */
 export function addEditing(app) {
@@ -264,7 +264,7 @@ function addModes(app) {
     { id: 'edit.collapse', label: 'edit.collapse', group: 'menu.node', keys: ['Alt+KeyC'], run: () => flip('collapsed', 'edit.collapse'), enabled: () => hasNodes(app) },
     { id: 'edit.pin', label: 'edit.pin', group: 'menu.node', keys: ['KeyP'], run: () => flip('pinned', 'edit.pin'), enabled: () => hasNodes(app) },
     { id: 'edit.rename', label: 'edit.rename', group: 'menu.node', keys: ['F2'], run: () => void rename(app), enabled: () => selectedNodes(app).length === 1 },
-    ...COLOURS.map((colour) => ({
+    ...[...COLOURS.keys()].map((colour) => ({
       id: `edit.colour.${colour}`, label: `colour.${colour}`, group: 'menu.colour', run: () => paint(app, colour), enabled: () => hasSelection(app),
     })),
     { id: 'edit.colour.none', label: 'colour.none', group: 'menu.colour', run: () => paint(app, undefined), enabled: () => hasSelection(app) },
@@ -296,7 +296,7 @@ function paint(app, colour) {
       const group = graph.groups.get(id);
       if (kind === 'node' && graph.nodes.has(id)) graph = placeNode(graph, id, { colour });
       else if (kind === 'group' && group) graph = setGroup(graph, id, { ...group, colour });
-      else if (kind === 'note') graph = setNotes(graph, [...graph.notes.values()].map((note) => (note.id === id ? { ...note, colour } : note)));
+      else if (kind === 'note') graph = updateNote(graph, id, { colour });
     }
     return graph;
   });

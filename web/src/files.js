@@ -6,6 +6,7 @@
 
 /** @import {App} from './app.js' */
 /** @import {File as FileFacts} from './model/session.js' */
+import { readJson } from './app.js';
 import { keepDrafts, restoreDrafts } from './drafts.js';
 import { showDiff } from './files_dialogs.js';
 import { address, api, name as piece, request } from './net/api.js';
@@ -82,7 +83,7 @@ function addActions(app) {
  * A text from the server, and its version.
  * @param {string} path
  */
-async function textOf(path) {
+export async function textOf(path) {
   const response = await request('GET', address(path), { headers: { Accept: '*/*' } });
   return { text: await response.text(), etag: response.headers.get('ETag') };
 }
@@ -128,12 +129,8 @@ export async function openName(app, name) {
 
 /** @param {App} app @returns {string[]} */
 function recentNames(app) {
-  try {
-    const names = JSON.parse(app.storage?.getItem(RECENT_KEY) ?? '[]');
-    return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
-  } catch {
-    return [];
-  }
+  const names = readJson(app.storage, RECENT_KEY);
+  return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
 }
 
 /** @param {App} app @param {string} name */

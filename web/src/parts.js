@@ -7,7 +7,7 @@
 /** @import {App} from './app.js' */
 /** @import {Catalogue} from './model/catalogue.js' */
 /** @import {NodeSpec} from './model/types.js' */
-import { openName } from './files.js';
+import { openName, textOf } from './files.js';
 import { extractPart, isPart, partName, partSpec } from './model/parts.js';
 import { writeGraph } from './model/patch.js';
 import { readText } from './model/read.js';
@@ -102,8 +102,7 @@ class Parts {
       const path = partName(from, uses);
       if (path === null) continue;
       try {
-        const response = await request('GET', address(`workflows/${piece(path)}`), { headers: { Accept: '*/*' } });
-        const { graph } = readText(await response.text());
+        const { graph } = readText((await textOf(`workflows/${piece(path)}`)).text);
         if (!graph || session !== this.app.session.get()) continue;
         this.specs.set(uses, partSpec(uses, graph, this.app.catalogue.get()));
         this.#mix(true);

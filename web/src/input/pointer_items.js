@@ -8,7 +8,7 @@
 /** @import {CornerHit, LinkHit, PointHit} from '../view/hit.js' */
 /** @import {Stage} from '../view/stage.js' */
 /** @import {Gesture} from './pointer.js' */
-import { moveItems, placeNode, readItem, setGroup, setNotes, setPoints } from '../model/graph.js';
+import { moveItems, placeNode, readItem, setGroup, setPoints, updateNote } from '../model/graph.js';
 import { overlap } from '../view/camera.js';
 import { GRID, HEADER, MIN_WIDTH, ROW } from '../view/geometry.js';
 import { inside } from '../view/hit.js';
@@ -201,7 +201,7 @@ export function cornerGesture(stage, start, hit) {
  */
 function sized(graph, hit, size) {
   if ('box' in hit) return placeNode(graph, hit.box.id, size);
-  if ('note' in hit) return setNotes(graph, [...graph.notes.values()].map((note) => (note.id === hit.note.id ? { ...note, ...size } : note)));
+  if ('note' in hit) return updateNote(graph, hit.note.id, size);
   return setGroup(graph, hit.group.title, { ...hit.group, ...size });
 }
 

@@ -319,6 +319,18 @@ export function setNotes(graph, notes) {
 }
 
 /**
+ * Change a note.
+ * @param {Graph} graph
+ * @param {string} id
+ * @param {Partial<Omit<Note, 'id'>>} change
+ * @returns {Graph}
+ */
+export function updateNote(graph, id, change) {
+  const note = graph.notes.get(id);
+  return note ? { ...graph, notes: withEntry(graph.notes, id, { ...note, ...change }) } : graph;
+}
+
+/**
  * The points that the link into an input passes.
  * @param {Graph} graph
  * @param {string} id

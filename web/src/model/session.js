@@ -23,7 +23,7 @@
 import { signal } from '../util/signal.js';
 import { writeText } from './document.js';
 import { sameGraph } from './equal.js';
-import { EMPTY_GRAPH } from './graph.js';
+import { EMPTY_GRAPH, readItem } from './graph.js';
 import { History } from './history.js';
 import { readText } from './read.js';
 
@@ -264,11 +264,9 @@ function keepPlaces(graph, known) {
  * @param {string} key
  */
 function isThere(graph, key) {
-  if (key.startsWith('group:')) return graph.groups.has(key.slice(6));
-  if (key.startsWith('note:')) return graph.notes.has(key);
-  if (key.startsWith('point:')) {
-    const at = key.lastIndexOf(':');
-    return (graph.points.get(key.slice(6, at))?.length ?? 0) > Number(key.slice(at + 1));
-  }
-  return graph.nodes.has(key);
+  const { kind, id, index } = readItem(key);
+  if (kind === 'group') return graph.groups.has(id);
+  if (kind === 'note') return graph.notes.has(id);
+  if (kind === 'point') return (graph.points.get(id)?.length ?? 0) > index;
+  return graph.nodes.has(id);
 }

@@ -5,8 +5,8 @@
  */
 
 /** @import {Catalogue} from '../model/catalogue.js' */
-/** @import {Graph, Place} from '../model/types.js' */
-import { specOf } from '../model/catalogue.js';
+/** @import {Graph} from '../model/types.js' */
+import { outputIndex, specOf } from '../model/catalogue.js';
 import { linksOf, placeNode, splitKey, without } from '../model/graph.js';
 import { around, inputAt, layoutNode, outputAt, placeOf } from '../view/geometry.js';
 
@@ -76,9 +76,8 @@ function itemsOf(graph, catalogue, ids) {
   const layouts = new Map();
   for (const node of graph.nodes.values()) {
     if (!ids.has(node.id)) continue;
-    const place = graph.places.get(node.id) ?? /** @type {Place} */ ({ x: 0, y: 0 });
     const spec = specOf(catalogue, node, graph);
-    const layout = layoutNode(spec, node, place);
+    const layout = layoutNode(spec, node, placeOf(graph, node.id));
     layouts.set(node.id, { layout, spec });
     items.set(node.id, { id: node.id, width: layout.width, height: layout.height, from: [], to: [] });
   }
@@ -86,7 +85,7 @@ function itemsOf(graph, catalogue, ids) {
     const [source, target] = [items.get(from), items.get(to)];
     if (!source || !target || from === to) continue;
     const { layout, spec } = layouts.get(from);
-    const index = Math.max(0, spec.outputs.findIndex((/** @type {{name: string}} */ { name }) => name.toLowerCase() === (output ?? '').toLowerCase()));
+    const index = Math.max(0, outputIndex(spec, { name: from, output }));
     const ports = { out: outputAt(layout, index).y, in: inputAt(layouts.get(to).layout, input).y };
     source.to.push({ id: to, ...ports });
     target.from.push({ id: from, ...ports });

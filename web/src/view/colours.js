@@ -5,7 +5,7 @@
  */
 
 /** Those of the menu, by the names that files have; tones that go with both themes. @type {ReadonlyMap<string, string>} */
-const NAMED = new Map([
+export const COLOURS = new Map([
   ['red', '#d9534f'], ['orange', '#e08a3c'], ['yellow', '#d8b24a'], ['green', '#4ea866'], ['blue', '#4a84d8'], ['purple', '#9a62d0'], ['grey', '#8a8f98'],
 ]);
 
@@ -15,5 +15,5 @@ const NAMED = new Map([
  */
 export function paintOf(colour) {
   if (colour === undefined) return '';
-  return NAMED.get(colour) ?? (CSS.supports('color', colour) ? colour : '');
+  return COLOURS.get(colour) ?? (CSS.supports('color', colour) ? colour : '');
 }

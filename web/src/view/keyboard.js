@@ -36,11 +36,8 @@ function onKey(stage, event) {
     goTo(stage, onNode ? target.dataset.id ?? '' : null, way, event.shiftKey);
   } else if ((event.key === 'Delete' || event.key === 'Backspace') && stage.marked && (onNode || target === stage.element || target.classList.contains('socket'))) {
     removeLink(stage, stage.marked.node, stage.marked.input);
-  } else if ((event.key === 'Enter' || event.key === ' ') && onNode && plain) {
-    const { selection } = stage.session;
-    const id = target.dataset.id ?? '';
-    if (event.key === 'Enter') selection.set(new Set([id]));
-    else return;
+  } else if (event.key === 'Enter' && onNode && plain) {
+    stage.session.selection.set(new Set([target.dataset.id ?? '']));
   } else if (event.key === 'Escape' && target !== stage.element) {
     const node = target.closest('.node');
     (node === target || !node ? stage.element : /** @type {HTMLElement} */ (node)).focus({ preventScroll: true });

@@ -8,6 +8,7 @@
 /** @import {NodeBox, Scene} from './scene.js' */
 import { accepts, colourOf, isWidget, outputName } from '../model/catalogue.js';
 import { connect } from '../model/graph.js';
+import { ancestors } from '../model/order.js';
 import { refOf } from '../model/values.js';
 import { inputsOf } from './geometry.js';
 import { socketPoint } from './hit.js';
@@ -54,7 +55,7 @@ export function beginLink(scene, socket, at, { lift = true } = {}) {
  * @returns {Linking}
  */
 function begun(scene, origin, type, at, lifted) {
-  const barred = origin.side === 'output' ? before(scene, origin.node) : behind(scene, origin.node);
+  const barred = origin.side === 'output' ? ancestors(scene.graph, origin.node).add(origin.node) : behind(scene, origin.node);
   const box = /** @type {NodeBox} */ (scene.boxes.get(origin.node));
   const colour = scene.catalogue ? colourOf(scene.catalogue, type) : '';
   return { origin, type, colour, from: socketPoint(box, origin), at, target: null, lifted, barred };
@@ -67,17 +68,6 @@ function begun(scene, origin, type, at, lifted) {
  */
 export function inputOf(box, name) {
   return inputsOf(box.spec, box.node).find((input) => input.name === name);
-}
-
-/**
- * The nodes that a node takes from, however far, and itself.
- * @param {Scene} scene
- * @param {string} id
- */
-function before(scene, id) {
-  const found = new Set([id]);
-  for (const each of found) for (const { from } of scene.boxes.get(each)?.links ?? []) found.add(from.id);
-  return found;
 }
 
 /**

@@ -13,7 +13,7 @@
 import { shownKeys } from '../input/keys.js';
 import { addPoint, removePoint } from '../input/pointer_items.js';
 import { nameOf, searchAt } from '../input/pointer_links.js';
-import { setGroup, setInput, setNotes } from '../model/graph.js';
+import { readItem, setGroup, setInput, setNotes } from '../model/graph.js';
 import { paramOf } from '../model/params.js';
 import { escaped, refOf } from '../model/values.js';
 import { t } from '../util/i18n.js';
@@ -26,7 +26,7 @@ import { renameInPlace } from './rename.js';
 
 const CANVAS = ['edit.paste', 'edit.pasteLinked', 'edit.selectAll', '', 'edit.note', 'edit.layout', 'view.fit', 'view.links', 'view.minimap', '', 'edit.undo', 'edit.redo', '', 'run.queue'];
 const NODE = ['edit.mute', 'edit.bypass', 'edit.collapse', 'edit.pin', '', 'edit.copy', 'edit.cut', 'edit.duplicate', 'edit.group', '', 'edit.align.left', 'edit.align.top', 'edit.layout', 'view.fit', '', 'edit.delete'];
-const OTHER = ['edit.copy', 'edit.duplicate', 'view.fit', '', 'edit.delete'];
+const OTHER = ['edit.copy', 'edit.duplicate', 'view.fit'];
 
 /**
  * @param {Stage} stage
@@ -41,8 +41,8 @@ export function openMenu(stage, at, hit) {
     case 'empty': return show(stage, at, 'view.menu.canvas', [
       { label: t('view.addNode'), run: () => searchAt(stage, at) }, null, ...actionItems(stage, CANVAS),
     ]);
-    case 'group': case 'groupCorner': return itemMenu(stage, at, `group:${hit.group.title}`, [...OTHER.slice(0, -1)], () => removeGroup(stage, hit.group.title));
-    case 'note': case 'noteCorner': return itemMenu(stage, at, hit.note.id, [...OTHER.slice(0, -1)], () => removeNote(stage, hit.note.id));
+    case 'group': case 'groupCorner': return itemMenu(stage, at, `group:${hit.group.title}`, () => removeGroup(stage, hit.group.title));
+    case 'note': case 'noteCorner': return itemMenu(stage, at, hit.note.id, () => removeNote(stage, hit.note.id));
     default: {
       const { box } = hit;
       choose(stage, box.id);
@@ -75,16 +75,15 @@ function choose({ session: { selection } }, key) {
  * @param {Stage} stage
  * @param {At} at
  * @param {string} key
- * @param {readonly string[]} ids
  * @param {() => void} remove
  */
-function itemMenu(stage, at, key, ids, remove) {
+function itemMenu(stage, at, key, remove) {
   choose(stage, key);
-  const title = key.startsWith('group:') ? 'view.menu.group' : 'view.menu.note';
-  return show(stage, at, title, [
-    { label: t(key.startsWith('group:') ? 'view.rename' : 'view.editNote'), run: () => renameInPlace(stage, key) },
-    { label: t('view.colour'), run: () => openColours(stage, at) }, ...actionItems(stage, ids), null,
-    { label: t(key.startsWith('group:') ? 'view.removeGroup' : 'view.removeNote'), run: remove },
+  const isGroup = readItem(key).kind === 'group';
+  return show(stage, at, isGroup ? 'view.menu.group' : 'view.menu.note', [
+    { label: t(isGroup ? 'view.rename' : 'view.editNote'), run: () => renameInPlace(stage, key) },
+    { label: t('view.colour'), run: () => openColours(stage, at) }, ...actionItems(stage, OTHER), null,
+    { label: t(isGroup ? 'view.removeGroup' : 'view.removeNote'), run: remove },
   ]);
 }
 

@@ -5,7 +5,7 @@
  */
 
 /** @import {Stage} from './stage.js' */
-import { readItem, setGroup, setNotes, updateNode } from '../model/graph.js';
+import { readItem, setGroup, updateNode, updateNote } from '../model/graph.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 
@@ -61,7 +61,7 @@ function editNote(stage, id) {
   const note = stage.session.graph.get().notes.get(id);
   if (!(element instanceof HTMLElement) || !note) return;
   editText(element, note.text, true, stage.element, (text) => {
-    stage.session.edit('edit.note', (graph) => setNotes(graph, [...graph.notes.values()].map((each) => (each.id === id ? { ...each, text } : each))));
+    stage.session.edit('edit.note', (graph) => updateNote(graph, id, { text }));
   });
 }
 
