@@ -36,7 +36,7 @@ export function mountMinimap(stage) {
     context.clearRect(0, 0, WIDTH, HEIGHT);
     context.setTransform(scale, 0, 0, scale, -map.x * scale, -map.y * scale);
     const selection = stage.session.selection.get();
-    for (const [colour, chosen] of /** @type {const} */ ([[stage.palette.far, false], [stage.palette.accent, true]])) {
+    for (const [colour, chosen] of /** @type {const} */ ([[stage.palette['node-far'], false], [stage.palette.accent, true]])) {
       context.beginPath();
       for (const box of stage.scene.boxes.values()) {
         if (selection.has(box.id) === chosen) context.rect(box.x, box.y, Math.max(box.width, 2 / scale), Math.max(box.height, 2 / scale));

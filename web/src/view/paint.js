@@ -14,7 +14,7 @@ import { paintOf } from './colours.js';
 import { middle, trace } from './curve.js';
 import { crosses, stopsOf } from './scene.js';
 
-/** @typedef {Record<'grid' | 'far' | 'accent' | 'bad' | 'good' | 'muted' | 'bypassed' | 'node' | 'text', string>} Palette */
+/** @typedef {Record<'grid' | 'node-far' | 'accent' | 'bad' | 'good' | 'muted' | 'bypassed' | 'node' | 'text', string>} Palette */
 
 /**
  * All that a picture of the canvas is drawn from. `fade` goes from 0 (nodes of the page alone) to 1 (boxes alone).
@@ -197,7 +197,7 @@ function farColour({ node, place, spec }, { palette, run }) {
   if (state === 'failed' || spec.missing) return palette.bad;
   if (state === 'running') return palette.good;
   if (node.mode !== 'run') return palette[node.mode];
-  return paintOf(place.colour) || palette.far;
+  return paintOf(place.colour) || palette['node-far'];
 }
 
 /**
@@ -251,22 +251,25 @@ function paintLinking(ctx, { form, camera }, linking) {
 }
 
 /**
- * The colours of the theme as the canvas can take them: what a style says may be worked out by the browser first.
- * @param {HTMLElement} element
- * @returns {Palette}
+ * The colours of the theme as a canvas can take them: what a style says may be worked out by the browser first.
+ * @template {string} K
+ * @param {HTMLElement} element where they are asked for
+ * @param {readonly K[]} names
+ * @returns {Record<K, string>}
  */
-export function readPalette(element) {
+export function readColours(element, names) {
   const probe = document.createElement('span');
   probe.hidden = true;
   element.append(probe);
-  const colour = (/** @type {string} */ name) => {
+  const colours = names.map((name) => {
     probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const palette = {
-    grid: colour('grid'), far: colour('node-far'), accent: colour('accent'), bad: colour('bad'), good: colour('good'),
-    muted: colour('muted'), bypassed: colour('bypassed'), node: colour('node'), text: colour('text'),
-  };
+    return [name, getComputedStyle(probe).color];
+  });
   probe.remove();
-  return palette;
+  return Object.fromEntries(colours);
+}
+
+/** @param {HTMLElement} element @returns {Palette} */
+export function readPalette(element) {
+  return readColours(element, ['grid', 'node-far', 'accent', 'bad', 'good', 'muted', 'bypassed', 'node', 'text']);
 }

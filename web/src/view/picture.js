@@ -6,15 +6,21 @@
 
 /** @import {App} from '../app.js' */
 /** @import {Session} from '../model/session.js' */
-/** @import {Graph, Node, NodeSpec, Point} from '../model/types.js' */
-/** @import {Layout} from './geometry.js' */
-import { colourOf, outputIndex, specOf } from '../model/catalogue.js';
-import { linksOf } from '../model/graph.js';
+/** @import {Graph} from '../model/types.js' */
+/** @import {NodeBox} from './scene.js' */
+import { colourOf } from '../model/catalogue.js';
+import { renderInline } from '../model/render.js';
 import { withText } from '../util/png_write.js';
-import { around, HEADER, inputAt, layoutNode, outputAt, placeOf, ROW } from './geometry.js';
+import { trace } from './curve.js';
+import { around, HEADER, ROW } from './geometry.js';
+import { readColours } from './paint.js';
+import { Scene, stopsOf } from './scene.js';
 
 const MARGIN = 40;
 const MOST_PIXELS = 64_000_000;
+const COLOURS = /** @type {const} */ (['back', 'node', 'node-head', 'text', 'faint', 'border']);
+
+/** @typedef {Record<typeof COLOURS[number], string>} Colours */
 
 /**
  * Draw all of a file's graph.
@@ -25,57 +31,35 @@ const MOST_PIXELS = 64_000_000;
 export async function drawPicture(app, session) {
   const graph = session.graph.get();
   const catalogue = app.catalogue.get();
-  const nodes = new Map([...graph.nodes].map(([id, node]) => {
-    const spec = specOf(catalogue, node, graph);
-    const place = placeOf(graph, id);
-    return [id, { node, spec, place, layout: layoutNode(spec, node, place) }];
-  }));
-  const boxes = [...nodes.values()].map(({ place, layout }) => ({ x: place.x, y: place.y, width: layout.width, height: layout.height }));
-  const box = around([...boxes, ...graph.groups.values(), ...graph.notes.values()]) ?? { x: 0, y: 0, width: 100, height: 100 };
+  const scene = new Scene();
+  scene.update(graph, catalogue, new Set());
+  const box = around([...scene.boxes.values(), ...graph.groups.values(), ...graph.notes.values()]) ?? { x: 0, y: 0, width: 100, height: 100 };
   const scale = Math.min(2, Math.sqrt(MOST_PIXELS / ((box.width + 2 * MARGIN) * (box.height + 2 * MARGIN))));
   const canvas = document.createElement('canvas');
   canvas.width = Math.ceil((box.width + 2 * MARGIN) * scale);
   canvas.height = Math.ceil((box.height + 2 * MARGIN) * scale);
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-  const colours = themeColours();
+  const colours = readColours(document.body, COLOURS);
   pen.fillStyle = colours.back;
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.setTransform(scale, 0, 0, scale, (MARGIN - box.x) * scale, (MARGIN - box.y) * scale);
   drawFrames(pen, graph, colours);
-  for (const link of linksOf(graph)) {
-    const [from, to] = [nodes.get(link.from), nodes.get(link.to)];
-    if (!from || !to) continue;
-    const index = outputIndex(from.spec, { name: link.from, output: link.output });
-    const start = moved(outputAt(from.layout, index), from.place);
-    const end = moved(inputAt(to.layout, link.input), to.place);
-    drawLink(pen, [start, ...(graph.points.get(`${link.to}.${link.input}`) ?? []), end], colourOf(catalogue, from.spec.outputs[index]?.type ?? '*'));
+  pen.lineWidth = 2.5;
+  for (const line of scene.links) {
+    pen.beginPath();
+    trace(pen, stopsOf(line), 'curved');
+    pen.strokeStyle = line.colour;
+    pen.stroke();
   }
-  for (const row of nodes.values()) drawNode(pen, row, graph, (type) => colourOf(catalogue, type), colours);
+  for (const node of scene.boxes.values()) drawNode(pen, node, (type) => colourOf(catalogue, type), colours);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, 'image/png'));
   return withText(/** @type {Blob} */ (blob), 'nodegraph', session.text.get());
-}
-
-function themeColours() {
-  const probe = document.createElement('span');
-  document.body.append(probe);
-  const read = (/** @type {string} */ name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const colours = { back: read('back'), node: read('node'), head: read('node-head'), text: read('text'), faint: read('faint'), border: read('border') };
-  probe.remove();
-  return colours;
-}
-
-/** @param {Point} point @param {Point} by */
-function moved(point, by) {
-  return { x: point.x + by.x, y: point.y + by.y };
 }
 
 /**
  * @param {CanvasRenderingContext2D} pen
  * @param {Graph} graph
- * @param {ReturnType<typeof themeColours>} colours
+ * @param {Colours} colours
  */
 function drawFrames(pen, graph, colours) {
   for (const { title, x, y, width, height } of graph.groups.values()) {
@@ -94,31 +78,11 @@ function drawFrames(pen, graph, colours) {
 
 /**
  * @param {CanvasRenderingContext2D} pen
- * @param {Point[]} points
- * @param {string} colour
- */
-function drawLink(pen, points, colour) {
-  pen.strokeStyle = colour;
-  pen.lineWidth = 2.5;
-  pen.beginPath();
-  points.forEach((end, i) => {
-    const start = points[i - 1];
-    if (!start) return pen.moveTo(end.x, end.y);
-    const bend = Math.max(30, Math.abs(end.x - start.x) / 2);
-    return pen.bezierCurveTo(start.x + bend, start.y, end.x - bend, end.y, end.x, end.y);
-  });
-  pen.stroke();
-}
-
-/**
- * @param {CanvasRenderingContext2D} pen
- * @param {{node: Node, spec: NodeSpec, place: Point, layout: Layout}} row
- * @param {Graph} graph
+ * @param {NodeBox} box
  * @param {(type: string) => string} colour
- * @param {ReturnType<typeof themeColours>} colours
+ * @param {Colours} colours
  */
-function drawNode(pen, { node, spec, place, layout }, graph, colour, colours) {
-  const { width, height } = layout;
+function drawNode(pen, { node, spec, place, layout, width, height }, colour, colours) {
   pen.globalAlpha = node.mode === 'run' ? 1 : 0.5;
   pen.beginPath();
   pen.roundRect(place.x, place.y, width, height, 6);
@@ -127,7 +91,7 @@ function drawNode(pen, { node, spec, place, layout }, graph, colour, colours) {
   pen.strokeStyle = colours.border;
   pen.lineWidth = 1;
   pen.stroke();
-  pen.fillStyle = colours.head;
+  pen.fillStyle = colours['node-head'];
   pen.fillRect(place.x + 1, place.y + 1, width - 2, HEADER - 1);
   write(pen, node.title ?? spec.display_name, place.x + 10, place.y + 20, width - 20, colours.text, 14);
   for (const { y, height: tall, input, output, widget } of layout.rows) {
@@ -137,7 +101,7 @@ function drawNode(pen, { node, spec, place, layout }, graph, colour, colours) {
       write(pen, input.name, place.x + 12, middle + 4, width / 2 - 16, colours.faint);
       if (widget) {
         const value = node.inputs.get(input.name) ?? input.default ?? '';
-        const shown = typeof value === 'object' ? JSON.stringify(value) : String(value);
+        const shown = typeof value === 'object' ? renderInline(value) : String(value);
         const isTall = tall > ROW;
         write(pen, shown.replaceAll('\n', ' '), place.x + (isTall ? 12 : width / 2), middle + 4 + (isTall ? ROW : 0), isTall ? width - 24 : width / 2 - 10, colours.text);
       }
