@@ -25,7 +25,7 @@ import { panGesture, pinchGesture, onWheel, zoomGesture } from './pointer_camera
 const LONG_PRESS = 550;
 const FAR = { mouse: 4, pen: 6, touch: 9 };
 /** Elements that do something by themselves when they are pressed. */
-const OWN = 'input, textarea, select, a, button:not(.socket), [contenteditable], .widget-control, .node-trouble, [role="menu"], [role="listbox"]';
+const OWN = 'input, textarea, select, a, button:not(.socket), [contenteditable], .widget-control, .node-trouble';
 
 /** @param {Element} target */
 function isOwn(target) {
@@ -78,7 +78,7 @@ class Pointer {
       this.#pinch(event);
       return;
     }
-    if (this.down.size > 0 || event.button === 2 || target.closest('.minimap, .canvas-menu')) return;
+    if (this.down.size > 0 || event.button === 2 || target.closest('.minimap')) return;
     const pans = event.button === 1 || this.space;
     if (!pans && isOwn(target)) {
       this.#pressOwn(target);
@@ -187,7 +187,7 @@ class Pointer {
       this.waiting = false;
       if (this.gesture) return;
       const target = /** @type {Element} */ (event.target);
-      const kind = isOwn(target) || target.closest('.minimap, .canvas-menu') ? '' : this.stage.hit(event).kind;
+      const kind = isOwn(target) || target.closest('.minimap') ? '' : this.stage.hit(event).kind;
       if (this.stage.element.dataset.over !== kind) this.stage.element.dataset.over = kind;
     });
   }
@@ -244,7 +244,7 @@ class Pointer {
   /** @param {MouseEvent} event */
   #double(event) {
     const target = /** @type {Element} */ (event.target);
-    if (isOwn(target) || target.closest('.minimap, .canvas-menu')) return;
+    if (isOwn(target) || target.closest('.minimap')) return;
     const { stage } = this;
     const hit = stage.hit(event);
     if (hit.kind === 'title') renameInPlace(stage, hit.box.id);
@@ -257,7 +257,7 @@ class Pointer {
   /** @param {MouseEvent} event */
   #menu(event) {
     const target = /** @type {Element} */ (event.target);
-    if (target.closest('input, textarea, .canvas-menu, .minimap, .picture, .widget')) return;
+    if (target.closest('input, textarea, .minimap, .picture, .widget')) return;
     event.preventDefault();
     // The context-menu key has no place of its own.
     const focused = event.button === -1 || (event.clientX === 0 && event.clientY === 0);

@@ -84,7 +84,7 @@ function spread([a, b]) {
  */
 export function onWheel(stage, event) {
   const target = /** @type {Element} */ (event.target);
-  if (target.closest('.canvas-menu, [role="listbox"], [role="menu"]') || (scrolls(target) && !event.ctrlKey)) return;
+  if (scrolls(target) && !event.ctrlKey) return;
   event.preventDefault();
   const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : event.deltaMode === WheelEvent.DOM_DELTA_PAGE ? stage.height : 1;
   const [dx, dy] = [event.deltaX * unit, event.deltaY * unit];

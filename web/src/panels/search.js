@@ -11,7 +11,7 @@ import { colourOf } from '../model/catalogue.js';
 import { api } from '../net/api.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
-import { openPopup } from '../widgets/popup.js';
+import { openPopup } from '../util/popup.js';
 import { addType, fittingSocket, middle, recentTypes } from './palette/add.js';
 import { typeHelp } from './palette/help.js';
 import { rank, shown } from './palette/rank.js';

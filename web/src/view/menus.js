@@ -7,9 +7,9 @@
 /** @import {Point} from '../model/types.js' */
 /** @import {Hit} from './hit.js' */
 /** @import {Linking, Socket} from './linking.js' */
-/** @import {Item} from './menu.js' */
 /** @import {Line} from './scene.js' */
 /** @import {Stage} from './stage.js' */
+/** @import {MenuItem} from '../util/popup.js' */
 import { shownKeys } from '../input/keys.js';
 import { addPoint, removePoint } from '../input/pointer_items.js';
 import { nameOf, searchAt } from '../input/pointer_links.js';
@@ -17,9 +17,9 @@ import { readItem, setGroup, setInput, setNotes } from '../model/graph.js';
 import { paramOf } from '../model/params.js';
 import { escaped, refOf } from '../model/values.js';
 import { t } from '../util/i18n.js';
+import { openMenu as openMenuAt } from '../util/popup.js';
 import { paintOf } from './colours.js';
 import { beginLink, fittingSockets, inputOf, joining } from './linking.js';
-import { showMenu } from './menu.js';
 import { renameInPlace } from './rename.js';
 
 /** @typedef {{clientX: number, clientY: number}} At */
@@ -60,10 +60,10 @@ export function openMenu(stage, at, hit) {
  * @param {Stage} stage
  * @param {At} at
  * @param {string} label
- * @param {readonly (Item | null)[]} items
+ * @param {readonly (MenuItem | null)[]} items
  */
-function show(stage, at, label, items) {
-  return showMenu(stage.element, at, t(label), items);
+function show(stage, { clientX, clientY }, label, items) {
+  openMenuAt(stage.element, items, { x: clientX, y: clientY, label: t(label) });
 }
 
 /** Select an item for the menu about it, unless it is among the selected. @param {Stage} stage @param {string} key */
@@ -111,7 +111,7 @@ function removeNote(stage, id) {
  * Actions that there are, as items.
  * @param {Stage} stage
  * @param {readonly string[]} ids '' is a line
- * @returns {(Item | null)[]}
+ * @returns {(MenuItem | null)[]}
  */
 function actionItems({ app }, ids) {
   return ids.flatMap((id) => {
@@ -130,7 +130,7 @@ function actionItems({ app }, ids) {
  * @param {At} at
  * @param {Line} line
  * @param {number} after
- * @returns {Item[]}
+ * @returns {MenuItem[]}
  */
 function linkItems(stage, at, line, after) {
   return [
@@ -145,7 +145,7 @@ function linkItems(stage, at, line, after) {
  * @param {Stage} stage
  * @param {Line} line
  * @param {number} index
- * @returns {Item[]}
+ * @returns {MenuItem[]}
  */
 function pointItems(stage, line, index) {
   return [
@@ -191,7 +191,7 @@ function rowInput(stage, at, id) {
  * @param {At} at
  * @param {string} id
  * @param {string} name
- * @returns {Item[]}
+ * @returns {MenuItem[]}
  */
 function inputItems(stage, at, id, name) {
   const box = stage.scene.boxes.get(id);
@@ -201,7 +201,7 @@ function inputItems(stage, at, id, name) {
   const graph = session.graph.get();
   const value = box.node.inputs.get(name);
   const ref = refOf(value);
-  /** @type {Item[]} */
+  /** @type {MenuItem[]} */
   const items = [{ label: t('view.connectTo', { name }), run: () => openSockets(stage, at, { side: 'input', node: id, input: name }) }];
   if (ref && graph.nodes.has(ref.name)) items.push({ label: t('view.removeLink'), run: () => removeLink(stage, id, name) });
   else if (ref) {
@@ -223,7 +223,7 @@ export function openSockets(stage, at, socket) {
   if (!linking) return;
   const near = [...scene.boxes.values()].sort((a, b) => distance(a, linking.from) - distance(b, linking.from));
   const sockets = near.flatMap((box) => fittingSockets(linking, box)).slice(0, 60);
-  /** @type {Item[]} */
+  /** @type {MenuItem[]} */
   const items = sockets.map((target) => ({ label: nameOf(stage, target), run: () => join(stage, linking, target) }));
   const box = scene.boxes.get(socket.node);
   if (socket.side === 'input' && box && refOf(box.node.inputs.get(socket.input))) {

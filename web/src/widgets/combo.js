@@ -9,7 +9,7 @@
 import { escape, escaped, plain, same } from '../model/values.js';
 import { h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
-import { openPopup } from './popup.js';
+import { openPopup } from '../util/popup.js';
 
 /** More than so many are shown only after some letters were typed. */
 const MOST = 300;

@@ -5,10 +5,10 @@
  */
 
 /** @import {Frame} from './frame.js' */
-/** @import {Popup} from './popup.js' */
+/** @import {Popup} from '../util/popup.js' */
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
-import { openPopup } from './popup.js';
+import { openPopup } from '../util/popup.js';
 import { replaceAll } from './text.js';
 import { completionAt } from './texts.js';
 

@@ -9,7 +9,7 @@
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { detach, makeParam, nameFault, renameParam, toParamValue } from '../model/params.js';
-import { openMenu, openPopup } from './popup.js';
+import { openMenu, openPopup } from '../util/popup.js';
 
 /**
  * @param {Frame} frame
