@@ -41,6 +41,11 @@ def open_text(page: Page, text: str, label: str = "test") -> None:
     )
 
 
+def text_of(page: Page) -> str:
+    """The file's text, with all that was edited."""
+    return page.evaluate("() => { const s = nodegraph.session.get(); s.flush(); return s.text.get(); }")
+
+
 def run_state(page: Page) -> dict[str, Any]:
     """The run that the canvas shows."""
     return page.evaluate("() => ({...nodegraph.run.get(), nodes: Object.fromEntries(nodegraph.run.get().nodes)})")

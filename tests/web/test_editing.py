@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.flows import HELLO, ready
+from tests.web.flows import HELLO, ready, text_of
 
 
 @pytest.fixture
@@ -21,10 +21,6 @@ def select(page: Page, *names: str) -> None:
     """Select nodes by clicking their headers."""
     for at, name in enumerate(names):
         page.locator(f'#stage .node[data-id="{name}"] .node-title').click(modifiers=["Control"] if at else [])
-
-
-def text(page: Page) -> str:
-    return page.evaluate("() => { const s = nodegraph.session.get(); s.flush(); return s.text.get(); }")
 
 
 def ids(page: Page) -> list[str]:
@@ -45,7 +41,7 @@ def test_a_deleted_node_comes_back_to_the_byte(canvas: Page) -> None:
     canvas.keyboard.press("Delete")
     assert "latent" not in ids(canvas)
     canvas.keyboard.press("Control+z")
-    assert text(canvas) == HELLO
+    assert text_of(canvas) == HELLO
     canvas.keyboard.press("Control+Shift+z")
     assert "latent" not in ids(canvas)
 
@@ -55,8 +51,8 @@ def test_copies_keep_the_links_among_themselves(canvas: Page) -> None:
     canvas.keyboard.press("Control+c")
     canvas.keyboard.press("Control+v")
     ids_become(canvas, "latent_2", "picture_2")
-    assert "samples: $latent_2" in text(canvas)
-    assert "positive: $positive" not in text(canvas).partition("latent_2:")[2]
+    assert "samples: $latent_2" in text_of(canvas)
+    assert "positive: $positive" not in text_of(canvas).partition("latent_2:")[2]
 
 
 def test_copies_keep_the_links_from_outside_with_shift(canvas: Page) -> None:
@@ -64,7 +60,7 @@ def test_copies_keep_the_links_from_outside_with_shift(canvas: Page) -> None:
     canvas.keyboard.press("Control+c")
     canvas.keyboard.press("Control+Shift+v")
     ids_become(canvas, "latent_2")
-    assert "positive: $positive" in text(canvas).partition("latent_2:")[2]
+    assert "positive: $positive" in text_of(canvas).partition("latent_2:")[2]
 
 
 def test_copies_go_to_another_window_as_readable_text(canvas: Page) -> None:
@@ -79,7 +75,7 @@ def test_copies_go_to_another_window_as_readable_text(canvas: Page) -> None:
     other.keyboard.press("Control+v")
     ids_become(other, "positive")
     assert ids(other) == ["positive"]
-    assert "text: a red star at night under the stars" in text(other)
+    assert "text: a red star at night under the stars" in text_of(other)
 
 
 def test_cut_and_duplicate(canvas: Page) -> None:
@@ -102,9 +98,9 @@ def test_cut_and_duplicate(canvas: Page) -> None:
 def test_modes_and_looks_are_switched(canvas: Page, keys: str, written: str) -> None:
     select(canvas, "negative")
     canvas.keyboard.press(keys)
-    assert written in text(canvas)
+    assert written in text_of(canvas)
     canvas.keyboard.press(keys)
-    assert written not in text(canvas)
+    assert written not in text_of(canvas)
 
 
 def test_a_name_is_changed_wherever_it_stands(canvas: Page) -> None:
@@ -118,7 +114,7 @@ def test_a_name_is_changed_wherever_it_stands(canvas: Page) -> None:
     field.fill("sampler")
     field.press("Enter")
     expect(canvas.get_by_role("dialog")).to_have_count(0)
-    assert text(canvas) == HELLO.replace("latent:\n", "sampler:\n").replace("$latent", "$sampler").replace(
+    assert text_of(canvas) == HELLO.replace("latent:\n", "sampler:\n").replace("$latent", "$sampler").replace(
         "latent: [", "sampler: ["
     )
 
@@ -126,9 +122,9 @@ def test_a_name_is_changed_wherever_it_stands(canvas: Page) -> None:
 def test_a_group_goes_around_what_is_selected(canvas: Page) -> None:
     select(canvas, "positive", "negative")
     canvas.keyboard.press("Control+g")
-    assert "groups:\n  Group: [" in text(canvas)
+    assert "groups:\n  Group: [" in text_of(canvas)
     canvas.keyboard.press("Control+z")
-    assert text(canvas) == HELLO
+    assert text_of(canvas) == HELLO
 
 
 def test_nodes_are_lined_up_from_the_menu(canvas: Page) -> None:
@@ -158,7 +154,7 @@ def test_keys_belong_to_a_field_that_is_written_in(canvas: Page) -> None:
     canvas.keyboard.press("Delete")
     canvas.keyboard.type("p")
     assert "latent" in ids(canvas)
-    assert "pinned" not in text(canvas)
+    assert "pinned" not in text_of(canvas)
 
 
 def test_the_list_of_keys_opens_by_a_question_mark(canvas: Page) -> None:
@@ -178,7 +174,7 @@ def test_everything_that_was_done_is_undone_to_the_byte(canvas: Page) -> None:
     canvas.keyboard.press("Delete")
     while canvas.evaluate("() => nodegraph.session.get().history.undoLabel") is not None:
         canvas.keyboard.press("Control+z")
-    assert text(canvas) == HELLO
+    assert text_of(canvas) == HELLO
 
 
 def test_a_selection_becomes_a_sub_workflow_that_runs(canvas: Page) -> None:
@@ -194,7 +190,7 @@ def test_a_selection_becomes_a_sub_workflow_that_runs(canvas: Page) -> None:
     node = canvas.locator('.node[data-id="prompts"]')
     expect(node).not_to_have_class("missing")
     expect(node.get_by_text("clip", exact=True)).to_be_visible()
-    assert "uses: ./prompts.yaml" in text(canvas)
+    assert "uses: ./prompts.yaml" in text_of(canvas)
     canvas.wait_for_function("() => nodegraph.plan.get().size > 0 && nodegraph.problems.get().length === 0")
     select(canvas, "prompts")
     canvas.keyboard.press("Control+Alt+e")

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.web.support import ROOT, Served
-
-HELLO = (ROOT / "workflows" / "hello.yaml").read_text(encoding="utf-8")
-SHOWN_TEXT = "() => { const s = nodegraph.session.get(); s.flush(); return s.text.get(); }"
+from tests.web.flows import HELLO, ready, text_of
+from tests.web.support import Served
 
 
 @pytest.fixture
@@ -21,14 +19,8 @@ def canvas(page: Page) -> Page:
 
 
 def started(page: Page) -> Page:
-    page.goto("/")
-    page.wait_for_selector("html[data-ready]", timeout=30_000)
-    page.wait_for_function("() => nodegraph.catalogue.get().specs.size > 100", timeout=30_000)
+    ready(page)
     return page
-
-
-def shown_text(page: Page) -> str:
-    return page.evaluate(SHOWN_TEXT)
 
 
 def set_steps(page: Page, steps: int) -> None:
@@ -53,7 +45,7 @@ def tab(page: Page, name: str) -> None:
 
 
 def test_a_first_visit_shows_the_example(canvas: Page) -> None:
-    assert shown_text(canvas) == HELLO
+    assert text_of(canvas) == HELLO
     tab(canvas, "hello")
 
 
@@ -72,7 +64,7 @@ def test_a_saved_file_is_what_is_opened_again(canvas: Page, served: Served) -> N
     canvas.keyboard.press("Control+o")
     canvas.get_by_role("button", name="folder/mine.yaml").first.click()
     tab(canvas, "folder/mine.yaml")
-    assert "steps: 11" in shown_text(canvas)
+    assert "steps: 11" in text_of(canvas)
 
 
 def test_a_name_that_leads_elsewhere_is_refused_at_once(canvas: Page) -> None:
@@ -107,7 +99,7 @@ def test_a_second_window_cannot_overwrite_unseen(canvas: Page, browser: Browser,
     dialog.get_by_role("button", name="Open the other one").click()
     expect(dialog).to_have_count(0)
     tab(canvas, "shared.yaml (as saved)")
-    assert "steps: 5" in shown_text(canvas)
+    assert "steps: 5" in text_of(canvas)
     canvas.locator(".tab-open", has_text="shared.yaml •").click()
     canvas.keyboard.press("Control+s")
     dialog.get_by_role("button", name="Save mine over it").click()
@@ -124,7 +116,7 @@ def test_what_was_open_comes_back_after_a_reload(canvas: Page) -> None:
     canvas.wait_for_selector("html[data-ready]")
     expect(canvas.locator(".tab")).to_have_count(2)
     tab(canvas, "hello •")
-    assert shown_text(canvas) == HELLO.replace("steps: 20", "steps: 3")
+    assert text_of(canvas) == HELLO.replace("steps: 20", "steps: 3")
 
 
 def test_what_was_open_in_a_window_that_crashed_comes_back(canvas: Page) -> None:
@@ -135,9 +127,9 @@ def test_what_was_open_in_a_window_that_crashed_comes_back(canvas: Page) -> None
     crashed = canvas.context.new_page()
     canvas.close()
     started(crashed)
-    assert shown_text(crashed) == HELLO.replace("steps: 20", "steps: 4")
+    assert text_of(crashed) == HELLO.replace("steps: 20", "steps: 4")
     second = started(context.new_page())  # while the other one lives, it keeps its own
-    assert shown_text(second) == HELLO
+    assert text_of(second) == HELLO
     expect(crashed.locator(".tab")).to_have_count(1)
 
 
@@ -193,7 +185,7 @@ def test_a_dropped_api_file_opens_with_readable_names(canvas: Page, tmp_path: Pa
     path.write_text(json.dumps({"4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "tiny"}}}))
     drop(canvas, path, "application/json")
     tab(canvas, "from comfy")
-    assert "uses: CheckpointLoaderSimple" in shown_text(canvas)
+    assert "uses: CheckpointLoaderSimple" in text_of(canvas)
 
 
 def test_what_is_no_workflow_is_told(canvas: Page, tmp_path: Path) -> None:
