@@ -9,6 +9,7 @@
 /** @import {Problem} from '../model/types.js' */
 import { t } from '../util/i18n.js';
 import { ApiError, api } from './api.js';
+import { writeExact } from './exact.js';
 import { ownerOf } from './tracker.js';
 
 /** How long a file stays as it is before it is checked, in milliseconds. */
@@ -162,6 +163,6 @@ export function explain(node) {
 
 /** @param {unknown} value */
 function short(value) {
-  const text = typeof value === 'string' ? value : value === undefined || value === null ? t('run.nothing') : JSON.stringify(value);
+  const text = typeof value === 'string' ? value : value === undefined || value === null ? t('run.nothing') : writeExact(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

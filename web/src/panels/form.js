@@ -9,6 +9,7 @@
 /** @import {Graph, Scalar} from '../model/types.js' */
 /** @import {Scope} from './scope.js' */
 import { setParam } from '../model/graph.js';
+import { writeExact } from '../net/exact.js';
 import { fractionOf } from '../net/tab.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
@@ -55,7 +56,7 @@ class Form {
     const graph = this.app.session.get().graph.get();
     const facts = [...graph.params.values()].map((param) => factsOf(this.app, graph, param));
     // Fields are made anew only when there are others, so that nobody loses what they are typing in.
-    const shape = JSON.stringify([graph.name, graph.description, facts.map(({ param, ...rest }) => [param.name, rest])], (_, value) => (typeof value === 'bigint' ? String(value) : value));
+    const shape = writeExact([graph.name, graph.description, facts.map(({ param, ...rest }) => [param.name, rest])]);
     if (shape !== this.made) {
       this.made = shape;
       this.setters.clear();

@@ -9,6 +9,7 @@ import { importFiles } from '../files.js';
 import { addNode, setInput } from '../model/graph.js';
 import { escape } from '../model/values.js';
 import { BASE, api, request } from '../net/api.js';
+import { writeExact } from '../net/exact.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { showCompare } from './compare.js';
@@ -125,7 +126,7 @@ class Lightbox {
  * @param {unknown} value
  */
 function metadata(key, value) {
-  const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2);
+  const text = typeof value === 'string' ? value : writeExact(value, 2);
   const shown = text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
   return h('details', { open: !WORKFLOWS.includes(key) }, h('summary', {}, key), h('pre', {}, shown));
 }
