@@ -21,7 +21,7 @@ import { setControl } from '../../widgets/seed.js';
  * @typedef {{type: string, side: 'input' | 'output', node: string, index?: number, name?: string}} Accept
  */
 
-const RECENT = 'nodegraph.recent';
+const RECENT = 'nodegraph.recentTypes';
 const KEPT = 12;
 
 /** The types that were added last, the latest first. @param {App} app @returns {string[]} */
