@@ -12,6 +12,7 @@ import { BASE, api, request } from '../net/api.js';
 import { writeExact } from '../net/exact.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 import { showCompare } from './compare.js';
 import { sizeText } from './thumbs.js';
 
@@ -42,12 +43,11 @@ class Lightbox {
     this.title = h('h2', { id: 'lightbox-title' });
     this.image = h('img', { class: 'lightbox-image', draggable: false });
     this.facts = h('div', { class: 'lightbox-facts' });
-    const step = (/** @type {number} */ by, /** @type {string} */ symbol, /** @type {string} */ label) => h('button', {
-      type: 'button', class: 'icon-button', 'aria-label': label, title: label, hidden: pictures.length < 2, onclick: () => this.#go(by),
-    }, icon(symbol));
+    const step = (/** @type {number} */ by, /** @type {string} */ symbol, /** @type {string} */ label) =>
+      iconButton(symbol, label, () => this.#go(by), { hidden: pictures.length < 2 });
     this.dialog = h('dialog', { class: 'lightbox', 'aria-labelledby': 'lightbox-title' },
       h('div', { class: 'lightbox-head' }, this.title, step(-1, 'arrow-left', t('gallery.previous')), step(1, 'arrow-right', t('gallery.next')),
-        h('button', { type: 'button', class: 'icon-button', 'aria-label': t('dialog.close'), title: t('dialog.close'), onclick: () => this.dialog.close() }, icon('close'))),
+        iconButton('close', t('dialog.close'), () => void this.dialog.close())),
       h('div', { class: 'lightbox-main' }, h('div', { class: 'lightbox-frame' }, this.image), this.facts));
     this.dialog.addEventListener('close', () => this.dialog.remove());
     this.dialog.addEventListener('keydown', (event) => {

@@ -13,10 +13,11 @@ import { accepts, outputName, sourceOf, specOf } from '../model/catalogue.js';
 import { connect, setInput } from '../model/graph.js';
 import { ancestors, runningOrder } from '../model/order.js';
 import { refOf } from '../model/values.js';
-import { fill, h, icon } from '../util/h.js';
+import { fill, h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { inputsOf } from '../view/geometry.js';
 import { ownerOf } from '../net/tracker.js';
+import { iconButton } from './buttons.js';
 import { soon } from './scope.js';
 
 /** @param {App} app @param {HTMLElement} body @param {Scope} scope */
@@ -160,7 +161,7 @@ class Outline {
     };
     return h('li', {}, h('span', {}, `${name} ← `),
       h('button', { type: 'button', class: 'link', dataset: { key: `from ${name}` }, onclick: () => this.#go(source.node.id) }, from),
-      h('button', { type: 'button', class: 'icon-button', dataset: { key: `cut ${name}` }, 'aria-label': t('outline.cut', { input: name }), title: t('outline.cut', { input: name }), onclick: cut }, icon('close')));
+      iconButton('close', t('outline.cut', { input: name }), cut, { dataset: { key: `cut ${name}` } }));
   }
 
   /** An output: where it goes, and a list of where it could. @param {GraphNode} node @param {NodeSpec} spec @param {string} name @param {string} type @param {number} index */

@@ -12,6 +12,7 @@ import { shownKeys } from '../input/keys.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { mountBatch } from './batch.js';
+import { iconButton } from './buttons.js';
 import { Scope } from './scope.js';
 import { addWelcome } from './welcome.js';
 
@@ -38,7 +39,7 @@ const STEP = 24;
 export function mountSide(app, element) {
   const rail = /** @type {HTMLElement} */ (document.getElementById('rail'));
   const title = h('h2', { id: 'side-title' });
-  const close = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('panel.close'), title: t('panel.close'), onclick: () => app.set({ side: null }) }, icon('close'));
+  const close = iconButton('close', t('panel.close'), () => app.set({ side: null }));
   const body = h('div', { class: 'side-body' });
   element.setAttribute('aria-labelledby', title.id);
   element.append(h('div', { class: 'side-head' }, title, close), body, edge(app, element));

@@ -10,6 +10,7 @@ import { api } from '../net/api.js';
 import { choose } from '../util/dialog.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 import { addLightbox } from './lightbox.js';
 
 const SEEN = 'nodegraph.welcomed';
@@ -35,7 +36,7 @@ function greet(app) {
     h('div', { class: 'welcome-tools' },
       h('button', { type: 'button', onclick: () => void showExamples(app) }, t('file.examples')),
       h('button', { type: 'button', onclick: () => app.actions.run('app.keys') }, t('app.keys')),
-      h('button', { type: 'button', class: 'icon-button welcome-close', 'aria-label': t('panel.dismiss'), title: t('panel.dismiss'), onclick: close }, icon('close'))));
+      iconButton('close', t('panel.dismiss'), close, { class: 'icon-button welcome-close' })));
   document.getElementById('overlays')?.append(card);
   const stop = app.run.subscribe(({ state }) => {
     if (state !== 'none') close();
