@@ -133,6 +133,18 @@ export function atTheirPlaces(problems) {
 }
 
 /**
+ * What a message about a node offers: to show it, if the shown file has it.
+ * @param {App} app
+ * @param {string | undefined} node
+ * @returns {{action?: {label: string, run: () => void}}}
+ */
+export function toShow(app, node) {
+  if (node === undefined || !app.session.get().graph.get().nodes.has(node)) return {};
+  const run = () => void app.actions.run('view.focus', new CustomEvent('focus', { detail: { id: node } }));
+  return { action: { label: t('run.showNode', { node }), run } };
+}
+
+/**
  * What a run would do, by node of the file. Of a node that is several in the run, one that runs decides.
  * @param {readonly Explained[]} nodes
  * @returns {Plan}

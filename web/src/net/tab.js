@@ -7,7 +7,7 @@
 
 /** @import {App, RunState} from '../app.js' */
 import { t } from '../util/i18n.js';
-import { atTheirPlaces } from './check.js';
+import { atTheirPlaces, toShow } from './check.js';
 
 /** @param {App} app */
 export function showInTab(app) {
@@ -44,12 +44,7 @@ function tell(app, run, file, error) {
   const text = t(`run.ended.${run.state}`, { file });
   if (run.state === 'done' || run.state === 'cancelled') return app.announce(text);
   const [problem] = atTheirPlaces(run.problems);
-  const node = problem?.node;
-  const known = node !== undefined && app.session.get().graph.get().nodes.has(node);
-  app.say('error', `${text}: ${problem?.message ?? error ?? t('error.unknown')}`, {
-    hint: problem?.hint,
-    ...(known ? { action: { label: t('run.showNode', { node }), run: () => void app.actions.run('view.focus', new CustomEvent('focus', { detail: { id: node } })) } } : {}),
-  });
+  app.say('error', `${text}: ${problem?.message ?? error ?? t('error.unknown')}`, { hint: problem?.hint, ...toShow(app, problem?.node) });
 }
 
 /**
