@@ -22,6 +22,17 @@ export function isOpen(run) {
 }
 
 /**
+ * How far a run is, from 0 to 1: its ended nodes, and the parts of those that run.
+ * @param {RunState} run
+ */
+export function fractionOf(run) {
+  if (!run.total) return 0;
+  let inside = 0;
+  for (const node of run.nodes.values()) if (node.state === 'running' && node.total) inside += (node.value ?? 0) / node.total;
+  return Math.min(1, (run.done + inside) / run.total);
+}
+
+/**
  * The node of the file that a node of the run belongs to: `latent[1,2]` and `latent/decode` are `latent`.
  * @param {string} node
  */

@@ -10,7 +10,7 @@
 /** @import {Scope} from './scope.js' */
 import { setParam } from '../model/graph.js';
 import { writeExact } from '../net/exact.js';
-import { fractionOf } from '../net/tab.js';
+import { fractionOf, isOpen } from '../net/tracker.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { factsOf, makeField } from './form_field.js';
@@ -161,8 +161,7 @@ class Results {
 
   draw() {
     const run = this.app.run.get();
-    const isOpen = run.state === 'queued' || run.state === 'running';
-    this.bar.hidden = !isOpen;
+    this.bar.hidden = !isOpen(run);
     this.bar.value = fractionOf(run);
     const text = run.state === 'none' ? t('form.none') : t(`queue.state.${run.state}`);
     const failed = run.problems[0];
@@ -171,9 +170,9 @@ class Results {
     // A sheet comes last in running order, and first for whoever looks.
     const nodes = [...run.nodes.values()].filter((node) => node.pictures?.length).reverse();
     const pictures = nodes.flatMap((node) => node.pictures ?? []);
-    const preview = isOpen ? [...run.nodes.values()].find((node) => node.preview)?.preview : undefined;
+    const preview = isOpen(run) ? [...run.nodes.values()].find((node) => node.preview)?.preview : undefined;
     const shown = [preview ?? '', ...pictures.map(({ file }) => file)].join('\n');
-    if (shown === this.shown || (isOpen && !preview && !pictures.length)) return;
+    if (shown === this.shown || (isOpen(run) && !preview && !pictures.length)) return;
     this.shown = shown;
     fill(this.pictures, preview ? h('img', { class: 'form-preview', src: preview, alt: t('form.preview') }) : null, ...pictures.map((_, i) => thumb(this.app, pictures, i, { large: true })));
   }

@@ -9,6 +9,7 @@
 /** @import {Job} from './job_row.js' */
 /** @import {Scope} from './scope.js' */
 import { api, name } from '../net/api.js';
+import { fractionOf } from '../net/tracker.js';
 import { confirm } from '../util/dialog.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
@@ -142,7 +143,7 @@ class QueuePanel {
   #drawProgress() {
     const run = this.app.run.get();
     const bar = /** @type {HTMLProgressElement | null} */ (this.open.querySelector(`[data-job="${CSS.escape(run.job ?? '')}"] progress`));
-    if (bar && run.total) bar.value = run.done / run.total;
+    if (bar && run.total) bar.value = fractionOf(run);
   }
 
   /** Put a waiting job one place further to the front (-1) or to the back (1). @param {Job} job @param {-1 | 1} by */
