@@ -37,18 +37,15 @@ class Form {
     const form = h('form', { class: 'form', onsubmit: (/** @type {Event} */ event) => this.#submit(event) }, this.about, this.fields, this.run);
     fill(body, form);
     this.results = new Results(app, scope);
-    let end = () => {};
-    scope.on(app.session, (session) => {
-      end();
+    scope.within(app.session, (session) => {
       this.several.clear();
       this.made = '';
-      end = session.graph.subscribe((graph, before) => {
+      this.draw();
+      return [session.graph.subscribe((graph, before) => {
         const isSame = graph.nodes === before.nodes && graph.params === before.params && graph.name === before.name && graph.description === before.description;
         if (!isSame) this.draw();
-      });
-      this.draw();
+      })];
     });
-    scope.add(() => end());
     scope.on(app.catalogue, () => this.draw());
   }
 

@@ -46,18 +46,14 @@ class Outline {
     });
     const later = soon(() => this.draw(), 60, scope);
     const states = soon(() => this.#drawStates(), 100, scope);
-    /** @type {(() => void)[]} */
-    let ends = [];
-    scope.on(app.session, (session) => {
-      for (const end of ends) end();
+    scope.within(app.session, (session) => {
+      this.draw();
       // Places are not shown here, and change with each frame while something is dragged.
       const changed = session.graph.subscribe((graph, before) => {
         if (graph.nodes !== before.nodes) this.draw();
       });
-      ends = [changed, session.selection.subscribe(later)];
-      this.draw();
+      return [changed, session.selection.subscribe(later)];
     });
-    scope.add(() => ends.forEach((end) => end()));
     for (const signal of /** @type {import('../util/signal.js').Signal<unknown>[]} */ ([app.catalogue, app.problems, app.plan])) scope.on(signal, later);
     scope.on(app.run, states);
   }

@@ -12,6 +12,7 @@ import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { iconButton } from './buttons.js';
 import { addLightbox } from './lightbox.js';
+import { Scope } from './scope.js';
 
 const SEEN = 'nodegraph.welcomed';
 
@@ -49,14 +50,11 @@ function helpWithEmptiness(app) {
   const card = h('div', { class: 'stage-empty', hidden: true }, h('p', {}, t('welcome.empty')),
     h('div', { class: 'welcome-tools' }, action('search.open', 'welcome.addNode'), action('welcome.examples', 'welcome.examples'), action('file.open', 'file.open')));
   document.getElementById('stage')?.append(card);
-  let end = () => {};
-  app.session.subscribe((session) => {
-    end();
+  new Scope().within(app.session, (session) => {
     const show = () => void (card.hidden = session.graph.get().nodes.size > 0 || !session.editable);
-    const ends = [session.graph.subscribe(show), session.textProblems.subscribe(show)];
-    end = () => ends.forEach((each) => each());
     show();
-  }, true);
+    return [session.graph.subscribe(show), session.textProblems.subscribe(show)];
+  });
 }
 
 /** @param {App} app */

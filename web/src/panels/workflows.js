@@ -38,7 +38,7 @@ export function mount(app, body, scope) {
   filter.addEventListener('input', draw);
   scope.on(app.online, (online) => online && void read());
   // A file that was saved just now is in the list at once.
-  scope.on(app.session, (session) => scope.add(session.saved.subscribe(() => void read())));
+  scope.within(app.sessions, (sessions) => sessions.map((session) => session.saved.subscribe(() => void read())));
 }
 
 /** @param {App} app @param {Saved} file @param {() => void} changed */
