@@ -12,7 +12,7 @@ import { api } from '../net/api.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { openPopup } from '../widgets/popup.js';
-import { addType, fittingSocket, middle, recentTypes } from './palette/add.js';
+import { addType, fittingSocket, recentTypes } from './palette/add.js';
 import { typeHelp } from './palette/help.js';
 import { rank, shown } from './palette/rank.js';
 
@@ -46,7 +46,8 @@ export function mountSearch(app, element) {
  * @param {Wanted} [wanted]
  */
 function openSearch(app, element, wanted) {
-  const where = { ...middle(app), ...wanted };
+  const box = (document.getElementById('stage') ?? document.body).getBoundingClientRect();
+  const where = { ...app.middle(), clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, ...wanted };
   if (!wanted) [where.clientX, where.clientY] = [where.clientX - 300, where.clientY - 200];
   const { accept } = where;
   const catalogue = app.catalogue.get();

@@ -116,23 +116,13 @@ export function addType(app, spec, at, accept) {
   return id;
 }
 
-/** The middle of what the canvas shows, in its units and in the window's. @param {App} app */
-export function middle(app) {
-  const box = document.getElementById('stage')?.getBoundingClientRect() ?? new DOMRect(0, 0, window.innerWidth, window.innerHeight);
-  const { x, y, scale } = app.camera.get();
-  return {
-    x: Math.round(x + box.width / 2 / scale), y: Math.round(y + box.height / 2 / scale),
-    clientX: box.left + box.width / 2, clientY: box.top + box.height / 2,
-  };
-}
-
 /**
  * Add a node in the middle of what is seen, beside one that lies there already.
  * @param {App} app
  * @param {NodeSpec} spec
  */
 export function addInMiddle(app, spec) {
-  const at = middle(app);
+  const at = app.middle();
   const { places } = app.session.get().graph.get();
   const corner = { x: at.x - 115, y: at.y - 60 };
   while ([...places.values()].some(({ x, y }) => Math.abs(x - corner.x) < 20 && Math.abs(y - corner.y) < 20)) {
