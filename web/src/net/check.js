@@ -132,6 +132,28 @@ export function atTheirPlaces(problems) {
   });
 }
 
+/** @type {WeakMap<readonly Problem[], Map<string, Problem[]>>} */
+const byNode = new WeakMap();
+
+/**
+ * The problems of a node, found without going through those of all others for each.
+ * @param {readonly Problem[]} problems at their places
+ * @param {string} id
+ * @returns {readonly Problem[]}
+ */
+export function problemsAt(problems, id) {
+  let known = byNode.get(problems);
+  if (!known) {
+    known = new Map();
+    for (const problem of problems) {
+      const node = problem.node ?? '';
+      known.set(node, [...known.get(node) ?? [], problem]);
+    }
+    byNode.set(problems, known);
+  }
+  return known.get(id) ?? [];
+}
+
 /**
  * What a message about a node offers: to show it, if the shown file has it.
  * @param {App} app

@@ -13,10 +13,10 @@ import { accepts, outputName, sourceOf, specOf } from '../model/catalogue.js';
 import { connect, setInput } from '../model/graph.js';
 import { ancestors, runningOrder } from '../model/order.js';
 import { refOf } from '../model/values.js';
+import { problemsAt } from '../net/check.js';
 import { fill, h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { inputsOf } from '../view/geometry.js';
-import { ownerOf } from '../net/tracker.js';
 import { iconButton } from './buttons.js';
 import { soon } from './scope.js';
 
@@ -70,8 +70,7 @@ class Outline {
       fill(this.list, h('li', { class: 'empty' }, t('outline.empty')));
       return;
     }
-    const problems = this.#problemsByNode();
-    fill(this.list, ...order.map((id, i) => this.#row(/** @type {GraphNode} */ (this.graph.nodes.get(id)), i + 1, problems)));
+    fill(this.list, ...order.map((id, i) => this.#row(/** @type {GraphNode} */ (this.graph.nodes.get(id)), i + 1)));
     if (!focus) return;
     this.isDrawing = true;
     /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-key="${CSS.escape(focus)}"]`) ?? this.#button())?.focus();
@@ -82,13 +81,13 @@ class Outline {
     return /** @type {HTMLElement | null} */ (this.list.querySelector('.outline-node[tabindex="0"]'));
   }
 
-  /** @param {GraphNode} node @param {number} number @param {ReadonlyMap<string, number>} problems */
-  #row(node, number, problems) {
+  /** @param {GraphNode} node @param {number} number */
+  #row(node, number) {
     const { app, graph } = this;
     const isCurrent = node.id === this.current;
     const isOpen = isCurrent && this.isOpen;
     const spec = specOf(app.catalogue.get(), node, graph);
-    const words = this.#words(node, problems);
+    const words = this.#words(node);
     const selected = app.session.get().selection.get().has(node.id);
     const button = h('button', {
       type: 'button', class: 'outline-node', dataset: { key: `node ${node.id}`, node: node.id }, tabIndex: isCurrent ? 0 : -1, 'aria-expanded': String(isOpen),
@@ -98,33 +97,24 @@ class Outline {
     return h('li', { class: isOpen ? 'open' : '' }, button, isOpen ? this.#details(node, spec) : null);
   }
 
-  /** How many problems each node has. */
-  #problemsByNode() {
-    /** @type {Map<string, number>} */
-    const counts = new Map();
-    for (const { node } of this.app.problems.get()) if (node !== undefined) counts.set(ownerOf(node), (counts.get(ownerOf(node)) ?? 0) + 1);
-    return counts;
-  }
-
   /** Bring the states up to date in rows that stay, as a run goes on. */
   #drawStates() {
-    const problems = this.#problemsByNode();
     for (const button of this.list.querySelectorAll('.outline-node')) {
       const node = this.graph.nodes.get(/** @type {HTMLElement} */ (button).dataset.node ?? '');
       const place = button.querySelector('.outline-states');
       if (!node || !place) continue;
-      const words = this.#words(node, problems);
+      const words = this.#words(node);
       if (place.textContent !== words.map(({ text }) => text).join('')) fill(place, ...states(words));
     }
   }
 
-  /** What is the matter with a node, in words. @param {GraphNode} node @param {ReadonlyMap<string, number>} problems @returns {Words} */
-  #words(node, problems) {
+  /** What is the matter with a node, in words. @param {GraphNode} node @returns {Words} */
+  #words(node) {
     const { app } = this;
     /** @type {Words} */
     const words = [];
     if (node.mode !== 'run') words.push({ text: t(`outline.${node.mode}`), tone: 'quiet' });
-    const count = problems.get(node.id);
+    const count = problemsAt(app.problems.get(), node.id).length;
     if (count) words.push({ text: t('outline.problems', { count }), tone: 'bad' });
     const run = app.run.get().nodes.get(node.id);
     const percent = run?.total ? ` ${Math.round(((run.value ?? 0) / run.total) * 100)} %` : '';
@@ -136,7 +126,7 @@ class Outline {
   /** @param {GraphNode} node @param {NodeSpec} spec */
   #details(node, spec) {
     const { app } = this;
-    const problems = app.problems.get().filter((problem) => problem.node !== undefined && ownerOf(problem.node) === node.id);
+    const problems = problemsAt(app.problems.get(), node.id);
     const plan = app.plan.get().get(node.id)?.text;
     return h('div', { class: 'outline-details' },
       ...problems.map((problem) => h('p', { class: 'fault' }, problem.message, problem.hint ? h('span', { class: 'hint' }, ` ${problem.hint}`) : null)),

@@ -5,11 +5,12 @@
  * @module
  */
 
-/** @import {Graph, InputSpec, Param, Problem, Raw, Scalar} from '../model/types.js' */
+/** @import {Graph, InputSpec, Param, Raw, Scalar} from '../model/types.js' */
 /** @import {Widget, WidgetContext} from './index.js' */
 import { defaultOf, sourceOf } from '../model/catalogue.js';
 import { setParam } from '../model/graph.js';
 import { refOf, same } from '../model/values.js';
+import { problemsAt } from '../net/check.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { openWidgetMenu, paramMenu } from './menus.js';
@@ -26,27 +27,6 @@ import { fromParamValue, paramOf, toParamValue } from './params.js';
 
 let lastId = 0;
 let lastMerge = 0;
-
-/** @type {WeakMap<readonly Problem[], Map<string, Problem[]>>} */
-const byNode = new WeakMap();
-
-/**
- * The problems of a node, found without going through those of all others for each widget.
- * @param {readonly Problem[]} problems
- * @param {string} id
- */
-function problemsAt(problems, id) {
-  let known = byNode.get(problems);
-  if (!known) {
-    known = new Map();
-    for (const problem of problems) {
-      const node = problem.node ?? '';
-      known.set(node, [...known.get(node) ?? [], problem]);
-    }
-    byNode.set(problems, known);
-  }
-  return known.get(id) ?? [];
-}
 
 /**
  * An input whose parameter allows less than the input does.
