@@ -8,7 +8,7 @@
 /** @import {App, NodeRun} from '../app.js' */
 /** @import {Session} from '../model/session.js' */
 /** @import {ServerEvent} from './events.js' */
-import { NO_RUN, readJson } from '../app.js';
+import { NO_RUN, readJson, writeJson } from '../app.js';
 import { t } from '../util/i18n.js';
 import { ApiError, api, name, newId } from './api.js';
 import { atTheirPlaces, placeOf, toShow } from './check.js';
@@ -279,23 +279,14 @@ export class Runs {
     const key = ownKey(session);
     delete all[key];
     const entries = Object.entries({ ...all, [key]: { job, seq: this.lastSeen(), open: true } }).slice(-KEPT_JOBS);
-    this.#store(Object.fromEntries(entries));
+    writeJson(this.app.storage, KEPT, Object.fromEntries(entries));
   }
 
   /** Keep in mind that nothing of a job is to come. @param {Session} session @param {string} job */
   #close(session, job) {
     const all = readJson(this.app.storage, KEPT);
     const key = ownKey(session);
-    if (all[key]?.job === job) this.#store({ ...all, [key]: { ...all[key], open: false } });
-  }
-
-  /** @param {object} all */
-  #store(all) {
-    try {
-      this.app.storage?.setItem(KEPT, JSON.stringify(all));
-    } catch {
-      // Without room for it a reload does not find the run again.
-    }
+    if (all[key]?.job === job) writeJson(this.app.storage, KEPT, { ...all, [key]: { ...all[key], open: false } });
   }
 
   /** @param {Session} session @param {Tracker} tracker */

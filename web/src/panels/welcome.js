@@ -6,6 +6,7 @@
 
 /** @import {App} from '../app.js' */
 /** @import {Problem} from '../model/types.js' */
+import { writeJson } from '../app.js';
 import { api } from '../net/api.js';
 import { choose } from '../util/dialog.js';
 import { fill, h, icon } from '../util/h.js';
@@ -28,7 +29,7 @@ export function addWelcome(app) {
 function greet(app) {
   if (app.storage?.getItem(SEEN)) return;
   const close = () => {
-    app.storage?.setItem(SEEN, '1');
+    writeJson(app.storage, SEEN, 1);
     card.remove();
     stop();
   };

@@ -7,7 +7,7 @@
 /** @import {App} from '../../app.js' */
 /** @import {Catalogue} from '../../model/catalogue.js' */
 /** @import {Graph, NodeSpec, Place, Point} from '../../model/types.js' */
-import { readJson } from '../../app.js';
+import { readJson, writeJson } from '../../app.js';
 import { accepts, isWidget, outputName, specOf } from '../../model/catalogue.js';
 import { addNode, connect } from '../../model/graph.js';
 import { firstInputs, stemOf } from '../../model/naming.js';
@@ -32,7 +32,7 @@ export function recentTypes(app) {
 
 /** @param {App} app @param {string} type */
 function noteRecent(app, type) {
-  app.storage?.setItem(RECENT, JSON.stringify([type, ...recentTypes(app).filter((name) => name !== type)].slice(0, KEPT)));
+  writeJson(app.storage, RECENT, [type, ...recentTypes(app).filter((name) => name !== type)].slice(0, KEPT));
 }
 
 /**
