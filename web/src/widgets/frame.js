@@ -18,7 +18,7 @@ import { fromParamValue, paramOf, toParamValue } from './params.js';
 
 /**
  * The part of a widget that differs by kind. `field` is what the label names and what gets the focus; `show` is given the
- * value that holds, which is the default's where the file gives none.
+ * value that holds, which is the default's where the file gives none; `disable` is for what there is besides the field.
  * @typedef {{
  *   element: HTMLElement, field: HTMLElement, show: (value: Raw, isDefault: boolean) => void, destroy?: () => void,
  *   disable?: (disabled: boolean) => void,

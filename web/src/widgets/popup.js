@@ -4,17 +4,12 @@
  * @module
  */
 
-import { h, icon } from '../util/h.js';
+import { h } from '../util/h.js';
 
 /** @typedef {{element: HTMLElement, close: (refocus?: boolean) => void}} Popup */
 
 /** @type {Popup | null} */
 let open = null;
-
-/** Close the popup that is open. */
-export function closePopup() {
-  open?.close(false);
-}
 
 /**
  * Show something at an element. It closes with Escape and when anything else is pressed, focused or scrolled.
@@ -25,7 +20,7 @@ export function closePopup() {
  * @returns {Popup}
  */
 export function openPopup(anchor, content, { x, y, focus = true, onClose } = {}) {
-  closePopup();
+  open?.close(false);
   const before = document.activeElement;
   const element = h('div', { class: 'popup', popover: 'manual' }, content);
   // A modal dialog makes all that is outside of it dead, so what belongs to its widgets goes inside.
@@ -55,7 +50,7 @@ export function openPopup(anchor, content, { x, y, focus = true, onClose } = {})
   window.addEventListener('blur', shut);
   keepInside(element, popup);
   open = popup;
-  if (focus) /** @type {HTMLElement | null} */ (element.querySelector('input, textarea, [role^="menuitem"], button'))?.focus();
+  if (focus) /** @type {HTMLElement | null} */ (element.querySelector('input, textarea, button'))?.focus();
   return popup;
 }
 
@@ -98,7 +93,7 @@ function place(element, box) {
 
 /**
  * An entry of a menu; null draws a line.
- * @typedef {{label: string, icon?: string, disabled?: boolean, checked?: boolean, run: () => void}} MenuItem
+ * @typedef {{label: string, disabled?: boolean, run: () => void}} MenuItem
  */
 
 /**
@@ -112,16 +107,11 @@ export function openMenu(anchor, items, options = {}) {
   let popup;
   const buttons = items.map((item) => {
     if (!item) return h('hr');
-    const role = item.checked === undefined ? 'menuitem' : 'menuitemradio';
     const run = () => {
       popup.close();
       item.run();
     };
-    const mark = item.checked === undefined ? item.icon : item.checked ? 'check' : 'none';
-    return h('button', {
-      type: 'button', role, class: 'menu-item', disabled: item.disabled ?? false, tabIndex: -1, onclick: run,
-      ...(item.checked === undefined ? {} : { 'aria-checked': String(item.checked) }),
-    }, mark ? icon(mark) : null, item.label);
+    return h('button', { type: 'button', role: 'menuitem', class: 'menu-item', disabled: item.disabled ?? false, tabIndex: -1, onclick: run }, item.label);
   });
   const menu = h('div', { role: 'menu', class: 'menu', ...(options.label ? { 'aria-label': options.label } : {}) }, ...buttons);
   menu.addEventListener('keydown', (event) => moveInMenu(menu, event));
@@ -134,7 +124,7 @@ export function openMenu(anchor, items, options = {}) {
  * @param {KeyboardEvent} event
  */
 function moveInMenu(menu, event) {
-  const items = /** @type {HTMLElement[]} */ ([...menu.querySelectorAll('[role^="menuitem"]:not(:disabled)')]);
+  const items = /** @type {HTMLElement[]} */ ([...menu.querySelectorAll('button:not(:disabled)')]);
   const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
   /** @type {Record<string, number>} */
   const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
