@@ -109,7 +109,6 @@ export class Runs {
   /**
    * Queue the shown file once for each of several values, with a sheet of all pictures.
    * @param {Record<string, unknown>} over parameter to its values, as a list or as a text such as `1..4`
-   * @returns {Promise<{id: string, sheets: string[]} | null>} the job, and the nodes that save a sheet
    */
   async sweep(over) {
     const session = this.app.session.get();
@@ -117,10 +116,9 @@ export class Runs {
       const job = await api.post('sweep', { ...requestOf(session, readableText(session)), over });
       this.follow(session, job.id);
       this.#keep(session, job.id);
-      return job;
+      this.app.announce(t('form.sweep.queued'));
     } catch (error) {
       this.#refused(error, false);
-      return null;
     }
   }
 

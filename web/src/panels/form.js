@@ -115,10 +115,7 @@ class Form {
     if (wrong instanceof HTMLElement && !wrong.closest('[hidden]')) return wrong.focus();
     if (!this.several.size) return void this.app.actions.run('run.queue');
     const over = Object.fromEntries([...this.several].map(([name, { kind, text }]) => [name, valuesOf(kind, text)]));
-    const done = (/** @type {{sheets: string[]} | null} */ job) => {
-      if (job) this.app.announce(t('form.sweep.queued'));
-    };
-    this.app.actions.run('run.sweep', new CustomEvent('sweep', { detail: { over, done } }));
+    this.app.actions.run('run.sweep', new CustomEvent('sweep', { detail: { over } }));
     return undefined;
   }
 }
