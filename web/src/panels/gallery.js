@@ -7,12 +7,13 @@
 /** @import {App, Picture} from '../app.js' */
 /** @import {Scope} from './scope.js' */
 import { api } from '../net/api.js';
+import { pictureAt } from '../net/tracker.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { fillPages } from './buttons.js';
 import { showCompare } from './compare.js';
 import { soon } from './scope.js';
-import { pictureOfRow, show, thumb } from './thumbs.js';
+import { show, thumb } from './thumbs.js';
 
 const PAGE = 48;
 
@@ -51,7 +52,7 @@ class Gallery {
       const { files, total } = await api.get('outputs', { offset: this.offset, limit: PAGE });
       if (this.scope.isOver) return;
       this.total = total;
-      this.pictures = files.map(pictureOfRow);
+      this.pictures = files.map((/** @type {any} */ row) => pictureAt(row, Math.round(row.modified * 1000)));
       this.#draw();
     } catch (error) {
       if (!this.scope.isOver && this.app.online.get()) this.app.sayError(error);
