@@ -86,7 +86,7 @@ class Lightbox {
       button('workflows', t('gallery.workflow'), () => this.#openWorkflow(picture)),
       button('upload', t('gallery.send'), () => this.#send(picture)),
       before && before !== picture ? button('compare', t('gallery.compare.previous'), () => showCompare(before, picture)) : null,
-      h('a', { class: 'button', href: picture.file, download: picture.name.split('/').at(-1) ?? picture.name }, icon('download'), ' ', t('gallery.download')));
+      h('a', { class: 'button', href: picture.file, download: fileName(picture) }, icon('download'), ' ', t('gallery.download')));
   }
 
   /** @param {Picture} picture */
@@ -104,10 +104,9 @@ class Lightbox {
   /** @param {Picture} picture */
   async #openWorkflow(picture) {
     try {
-      const name = picture.name.split('/').at(-1) ?? picture.name;
       const before = this.app.sessions.get().length;
       const bytes = await bytesOf(picture);
-      await importFiles(this.app, [new File([bytes], name, { type: bytes.type })]);
+      await importFiles(this.app, [new File([bytes], fileName(picture), { type: bytes.type })]);
       if (this.app.sessions.get().length > before) this.dialog.close();
     } catch (error) {
       this.app.sayError(error);
@@ -131,6 +130,11 @@ function metadata(key, value) {
   return h('details', { open: !WORKFLOWS.includes(key) }, h('summary', {}, key), h('pre', {}, shown));
 }
 
+/** What a picture is called without its folder. @param {Picture} picture */
+function fileName({ name }) {
+  return name.slice(name.lastIndexOf('/') + 1);
+}
+
 /** The picture itself. @param {Picture} picture */
 async function bytesOf(picture) {
   const response = await request('GET', picture.file, { headers: { Accept: '*/*' } });
@@ -143,9 +147,9 @@ async function bytesOf(picture) {
  * @param {Picture} picture
  * @returns {Promise<boolean>} whether it could be done
  */
-export async function sendToLoadImage(app, picture) {
+async function sendToLoadImage(app, picture) {
   try {
-    const kept = await api.upload(await bytesOf(picture), picture.name.split('/').at(-1) ?? picture.name);
+    const kept = await api.upload(await bytesOf(picture), fileName(picture));
     app.actions.run('run.refresh', new CustomEvent('refresh', { detail: { quiet: true } }));
     const id = loadPicture(app, kept.name);
     if (id === null) return false;
