@@ -8,6 +8,7 @@ from playwright.sync_api import Page
 
 from tests.web.support import ROOT
 
+AXE = (ROOT / "tests" / "web" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 HELLO = (ROOT / "workflows" / "hello.yaml").read_text(encoding="utf-8")
 #: Milliseconds; the first run of a worker loads libraries, which takes long on a machine that has other things to do.
 PATIENCE = 90_000
@@ -54,3 +55,15 @@ def run_state(page: Page) -> dict[str, Any]:
 def job_count(page: Page) -> int:
     """How many jobs the server has."""
     return page.evaluate("() => fetch('api/v1/jobs').then((answer) => answer.json())")["total"]
+
+
+def serious(page: Page, *places: str) -> list[str]:
+    """What axe-core calls serious or critical in parts of the page."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    found = page.evaluate("async (include) => (await axe.run({include})).violations", list(places))
+    return [
+        f"{each['id']}: {[node['html'] + ' ' + node['failureSummary'] for node in each['nodes']][:3]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]

@@ -33,6 +33,17 @@ def nothing_left(page: Page) -> Iterator[None]:
         )
 
 
+def set_seed(page: Page, seed: int) -> None:
+    """Change the seed as the form does."""
+    page.evaluate(
+        """async (seed) => {
+          const {setParam} = await import('/src/model/graph.js');
+          nodegraph.session.get().edit('edit.text', (graph) => setParam(graph, 'seed', seed));
+        }""",
+        seed,
+    )
+
+
 def test_the_button_makes_a_picture(page: Page) -> None:
     ready(page)
     open_text(page, flow(prefix="button"))
@@ -54,10 +65,9 @@ def test_a_node_keeps_its_picture_until_it_has_another(page: Page) -> None:
     open_text(page, flow(prefix="kept", seed=41))
     page.evaluate("nodegraph.actions.run('run.queue')")
     wait_for(page, "app => app.run.get().state === 'done'")
+    set_seed(page, 42)
     page.evaluate(
-        """async () => {
-          const {setParam} = await import('/src/model/graph.js');
-          nodegraph.session.get().edit('edit.text', (graph) => setParam(graph, 'seed', 42));
+        """() => {
           window.seen = [];
           nodegraph.run.subscribe((run) => seen.push(run.nodes.get('save')?.pictures?.[0].name));
           nodegraph.actions.run('run.queue');
@@ -168,12 +178,7 @@ def test_a_change_is_run_by_itself_where_that_is_wanted(page: Page) -> None:
     page.evaluate("nodegraph.set({autoQueue: true})")
     wait_for(page, "app => app.run.get().state === 'done'")
     first = run_state(page)["job"]
-    page.evaluate(
-        """async () => {
-          const {setParam} = await import('/src/model/graph.js');
-          nodegraph.session.get().edit('edit.text', (graph) => setParam(graph, 'seed', 37));
-        }"""
-    )
+    set_seed(page, 37)
     wait_for(page, "(app, first) => app.run.get().state === 'done' && app.run.get().job !== first", first)
     page.evaluate("nodegraph.set({autoQueue: false})")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.flows import wait_for
+from tests.web.flows import open_text, ready, wait_for
 from tests.web.stage_page import at, drag, place, show, socket, value
-from tests.web.widgets_page import text_of
+from tests.web.widgets_page import advance, text_of, undo
 
 EMPTY = "nodes: {}\n"
 ENCODER = "nodes:\n  load: {uses: CheckpointLoaderSimple, with: {ckpt_name: tiny}}\n  k: {uses: KSampler}\n"
@@ -17,17 +17,8 @@ ENCODER = "nodes:\n  load: {uses: CheckpointLoaderSimple, with: {ckpt_name: tiny
 
 def open_page(page: Page, text: str) -> None:
     """The page with a file, once it knows the node types."""
-    page.goto("/")
-    page.wait_for_selector("html[data-ready]")
-    page.evaluate(
-        """async (text) => {
-          const { Session } = await import('/src/model/session.js');
-          const app = window.nodegraph;
-          while (app.catalogue.get().specs.size === 0) await new Promise(requestAnimationFrame);
-          app.open(new Session(text));
-        }""",
-        text,
-    )
+    ready(page)
+    open_text(page, text)
 
 
 def search(page: Page, **detail: Any) -> Locator:
@@ -65,7 +56,7 @@ def test_a_node_is_found_by_letters_and_added_by_keys(page: Page) -> None:
     assert nodes(page) == {"ksampler": {"uses": "KSampler"}}, "defaults stay out of the file"
     assert "layout:\n  ksampler: [100, 200]" in text_of(page)
     assert page.evaluate("[...window.nodegraph.session.get().selection.get()]") == ["ksampler"]
-    page.evaluate("() => { window.nodegraph.session.get().undo(); }")
+    undo(page)
     assert nodes(page) == {}
     assert text_of(page) == EMPTY
 
@@ -154,11 +145,7 @@ def test_a_node_that_is_added_gets_a_new_seed_after_each_run(page: Page) -> None
     search(page)
     page.keyboard.type("ksampler")
     page.keyboard.press("Enter")
-    advance = """async () => {
-      const { advanceSeeds } = await import('/src/widgets/index.js');
-      advanceSeeds(window.nodegraph, window.nodegraph.session.get());
-    }"""
-    page.evaluate(advance)
+    advance(page)
     assert "seed" in nodes(page)["ksampler"]
 
 

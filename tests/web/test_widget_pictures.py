@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.web.support import Served
-from tests.web.widgets_page import field, show_widgets, value_of, widget
+from tests.web.widgets_page import field, look_for, press_keys, show_widgets, value_of, widget
 
 LOADER = "nodes:\n  i: {uses: LoadImage}\n"
 SIDE = 64
@@ -99,12 +99,9 @@ def test_a_picture_is_dropped_or_pasted(page: Page) -> None:
 
 def test_a_picture_beside_the_file_is_typed(page: Page) -> None:
     show_widgets(page, LOADER)
-    field(page, "image").click()
-    page.keyboard.type("beside.png")
+    look_for(page, "image", "beside.png")
     expect(page.locator(".popup").get_by_role("option").last).to_have_text("Use “beside.png”")
-    page.keyboard.press("End")
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("Enter")
+    press_keys(page, "End", "ArrowUp", "Enter")
     assert value_of(page, "i", "image") == "beside.png"
 
 
@@ -155,8 +152,7 @@ def test_the_tools_of_the_mask(page: Page, served: Served) -> None:
     dialog = open_editor(page)
     dialog.get_by_role("button", name="Clear").click()
     canvas.focus()
-    for key in ("]", "]", *["ArrowRight"] * 4, "b", "Space", "Control+z", "Control+y"):
-        page.keyboard.press(key)
+    press_keys(page, "]", "]", *["ArrowRight"] * 4, "b", "Space", "Control+z", "Control+y")
     assert dialog.get_by_role("button", name="Redo").is_disabled()
     by_key = save(page, dialog, served, str(value_of(page, "i", "image")))
     changed = [index for index, level in enumerate(by_key.getchannel("A").tobytes()) if level == 0]

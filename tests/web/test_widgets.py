@@ -7,7 +7,17 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.widgets_page import field, show_widgets, text_of, undo, value_of, widget
+from tests.web.widgets_page import (
+    advance,
+    field,
+    look_for,
+    press_keys,
+    show_widgets,
+    text_of,
+    undo,
+    value_of,
+    widget,
+)
 
 SAMPLER = "nodes:\n  k: {uses: KSampler, with: {seed: 5, steps: 30, cfg: 5.5}}\n"
 PROMPT = "params: {subject: fox, other: 2}\nnodes:\n  p: {uses: CLIPTextEncode, with: {text: %s}}\n"
@@ -56,9 +66,7 @@ def test_a_number_is_typed_with_enter_and_stepped_with_arrow_keys(page: Page) ->
     page.keyboard.type("7,25")
     page.keyboard.press("Enter")
     assert value_of(page, "k", "cfg") == 7.25
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("Shift+ArrowUp")
+    press_keys(page, "ArrowUp", "ArrowUp", "Shift+ArrowUp")
     assert value_of(page, "k", "cfg") == 8.45
     page.keyboard.press("Alt+ArrowDown")
     assert value_of(page, "k", "cfg") == 8.44
@@ -97,8 +105,7 @@ def test_integers_are_exact_however_large(page: Page) -> None:
     seed = field(page, "seed")
     expect(seed).to_have_value("18446744073709551614")
     seed.click()
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("ArrowUp")
+    press_keys(page, "ArrowUp", "ArrowUp")
     assert value_of(page, "k", "seed") == "18446744073709551615n"
     seed.fill("9007199254740993")
     page.keyboard.press("Enter")
@@ -175,16 +182,12 @@ def test_a_choice_is_found_by_typing(page: Page) -> None:
     field(page, "sampler_name").focus()
     page.keyboard.type("sde heu")
     expect(page.locator(".popup").get_by_role("option").first).to_have_text("dpmpp_2m_sde_heun")
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("Backspace")
-    page.keyboard.press("Escape")
+    press_keys(page, "ArrowUp", "Backspace", "Escape")
     expect(page.get_by_role("listbox")).to_have_count(0)
     expect(field(page, "sampler_name")).to_be_focused()
     assert value_of(page, "k", "sampler_name") is None
-    field(page, "sampler_name").click()
-    page.keyboard.type("uni")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
+    look_for(page, "sampler_name", "uni")
+    press_keys(page, "ArrowDown", "Enter")
     assert value_of(page, "k", "sampler_name") == "uni_pc_bh2"
     page.keyboard.press("ArrowUp")
     assert value_of(page, "k", "sampler_name") == "uni_pc"
@@ -321,13 +324,6 @@ def test_the_checkers_words_stand_at_the_input(page: Page) -> None:
     width.fill("64")
     page.keyboard.press("Enter")
     expect(width).not_to_have_attribute("aria-invalid", "true")
-
-
-def advance(page: Page) -> None:
-    page.evaluate("""async () => {
-      const { advanceSeeds } = await import('/src/widgets/index.js');
-      advanceSeeds(window.nodegraph, window.nodegraph.session.get());
-    }""")
 
 
 def test_a_seed_changes_after_a_run_as_its_control_says(page: Page) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.web.support import ROOT, Served
+from tests.web.flows import HELLO, serious
+from tests.web.support import Served
 
-HELLO = (ROOT / "workflows" / "hello.yaml").read_text(encoding="utf-8")
 SMALL = """\
 # kept
 nodegraph: 1
@@ -86,8 +86,11 @@ class Panel:
         for key in keys:
             self.page.keyboard.press(key)
 
-    def selected(self) -> list[str]:
-        return self.page.evaluate("() => [...nodegraph.session.get().selection.get()]")
+    def complete(self, typed: str, offered: str, key: str = "Enter") -> None:
+        """Type, and take what is offered first."""
+        self.type(typed)
+        expect(self.options.first).to_contain_text(offered)
+        self.press(key)
 
     def selects(self, *keys: str) -> None:
         self.page.wait_for_function(
@@ -147,22 +150,13 @@ def test_node_types_inputs_and_references_are_completed(panel: Panel) -> None:
     panel.press("Enter", "Shift+Tab")
     panel.type("decoded:")
     panel.press("Enter")
-    panel.type("us")
-    expect(panel.options.first).to_contain_text("uses")
-    panel.press("Enter")
-    panel.type("CheckpointLoaderSi")
-    expect(panel.options.first).to_contain_text("CheckpointLoaderSimple")
-    panel.press("Enter")
+    panel.complete("us", "uses")
+    panel.complete("CheckpointLoaderSi", "CheckpointLoaderSimple")
     expect(panel.options).to_have_count(0)
     panel.press("Enter")
-    panel.type("wi")
-    expect(panel.options.first).to_contain_text("with")
-    panel.press("Tab")
-    panel.type("ckpt")
-    expect(panel.options.first).to_contain_text("ckpt_name")
-    panel.press("Enter")
-    expect(panel.options.first).to_contain_text("tiny")
-    panel.press("Enter")
+    panel.complete("wi", "with", "Tab")
+    panel.complete("ckpt", "ckpt_name")
+    panel.complete("", "tiny")
     panel.graph_becomes("graph.nodes.get('decoded')?.inputs.get('ckpt_name') === 'tiny'")
 
 
@@ -353,11 +347,4 @@ def test_axe_finds_nothing_serious(panel: Panel, scheme: Any) -> None:
     panel.open(SMALL)
     panel.put_cursor("with: {ckpt_name", "Backspace")
     expect(panel.page.locator("#yaml [role=status]")).to_be_visible()
-    panel.page.evaluate((ROOT / "tests" / "web" / "vendor" / "axe.min.js").read_text(encoding="utf-8"))
-    found = panel.page.evaluate("async () => (await axe.run('#yaml')).violations")
-    serious = [
-        (each["id"], [node["html"] for node in each["nodes"]])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious(panel.page, "#yaml") == []

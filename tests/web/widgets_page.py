@@ -90,3 +90,22 @@ def value_of(page: Page, node: str, name: str) -> Any:
 
 def undo(page: Page) -> None:
     page.evaluate("() => { window.nodegraph.session.get().undo(); }")
+
+
+def look_for(page: Page, name: str, typed: str) -> None:
+    """Open the list of an input's choices, and type into its search."""
+    field(page, name).click()
+    page.keyboard.type(typed)
+
+
+def press_keys(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def advance(page: Page) -> None:
+    """Give the seeds their next values, as after a run was queued."""
+    page.evaluate("""async () => {
+      const { advanceSeeds } = await import('/src/widgets/index.js');
+      advanceSeeds(window.nodegraph, window.nodegraph.session.get());
+    }""")

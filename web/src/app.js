@@ -76,7 +76,7 @@ export class App {
     this.actions = new Actions();
     /** @type {Signal<Settings>} */
     this.settings = signal({ ...DEFAULTS, ...readJson(storage, SETTINGS_KEY) });
-    this.settings.subscribe((settings) => storage?.setItem(SETTINGS_KEY, JSON.stringify(settings)));
+    this.settings.subscribe((settings) => writeJson(storage, SETTINGS_KEY, settings));
     /** @type {Signal<string>} */
     this.language = signal(setLanguage(this.settings.get().language));
     /** @type {Signal<Catalogue>} */
@@ -166,5 +166,19 @@ export function readJson(storage, key) {
     return JSON.parse(storage?.getItem(key) ?? 'null') ?? {};
   } catch {
     return {};
+  }
+}
+
+/**
+ * Keep something for the next visit. Where there is no room for it, it is just not known then.
+ * @param {Storage | null} storage
+ * @param {string} key
+ * @param {unknown} value
+ */
+export function writeJson(storage, key, value) {
+  try {
+    storage?.setItem(key, JSON.stringify(value));
+  } catch {
+    // The storage is full, or may not be used.
   }
 }

@@ -24,7 +24,7 @@ const CATALOGUE = {
   specs: new Map([
     spec(
       'Loader',
-      [input('file', 'COMBO', { required: true, choices: ['tiny', 'a: b.safetensors', 'no'] })],
+      [input('file', 'COMBO', { required: true, choices: ['tiny', 'a: b.safetensors', 'no', '$cheap'] })],
       ['MODEL', 'CLIP'],
     ),
     spec(
@@ -151,10 +151,11 @@ test('a key that has its colon is only named anew', () => {
 
 test('choices are written as they have to be', () => {
   const { labels, take } = complete('nodes:\n  model:\n    with: {file: |}\n');
-  assert.deepEqual(labels, ['tiny', 'a: b.safetensors', 'no', '$prompt', '$seed']);
+  assert.deepEqual(labels, ['tiny', 'a: b.safetensors', 'no', '$cheap', '$prompt', '$seed']);
   assert.equal(take('tiny'), 'nodes:\n  model:\n    with: {file: tiny}\n');
   assert.equal(take('a: b.safetensors'), 'nodes:\n  model:\n    with: {file: "a: b.safetensors"}\n');
   assert.equal(take('no'), 'nodes:\n  model:\n    with: {file: "no"}\n');
+  assert.equal(take('$cheap'), 'nodes:\n  model:\n    with: {file: $$cheap}\n');
 });
 
 test('references are to outputs that fit, by name where there are several', () => {

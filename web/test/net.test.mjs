@@ -109,6 +109,11 @@ test('of several nodes in the plan one that runs decides', () => {
   assert.deepEqual([plan.get('latent').runs, plan.get('save').runs, plan.get('save').reason], [true, false, 'hit']);
 });
 
+test('a plan tells large seeds as they are', () => {
+  const [node] = parseExact('[{"node":"k","type":"K","action":"run","reason":"input_changed","field":"seed","old":7,"new":18446744073709551615}]');
+  assert.equal(readPlan([node]).get('k').text, 'It will run: seed was 7 and is now 18446744073709551615.');
+});
+
 test('problems stand at nodes of the shown file', () => {
   const [cell, inner, whole] = atTheirPlaces([
     { code: 'a', message: 'm', node: 'latent[1,2]', input: 'cfg', line: 3 },

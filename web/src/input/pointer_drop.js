@@ -8,7 +8,7 @@
 import { HEADER } from '../view/geometry.js';
 import { detail } from '../view/node.js';
 
-const NODE_TYPE = 'application/x-nodegraph-type';
+export const NODE_TYPE = 'application/x-nodegraph-type';
 
 /** @param {Stage} stage */
 export function mountDrop(stage) {

@@ -9,6 +9,7 @@
 /** @import {Problem} from '../model/types.js' */
 import { t } from '../util/i18n.js';
 import { ApiError, api } from './api.js';
+import { writeExact } from './exact.js';
 import { ownerOf } from './tracker.js';
 
 /** How long a file stays as it is before it is checked, in milliseconds. */
@@ -131,6 +132,40 @@ export function atTheirPlaces(problems) {
   });
 }
 
+/** @type {WeakMap<readonly Problem[], Map<string, Problem[]>>} */
+const byNode = new WeakMap();
+
+/**
+ * The problems of a node, found without going through those of all others for each.
+ * @param {readonly Problem[]} problems at their places
+ * @param {string} id
+ * @returns {readonly Problem[]}
+ */
+export function problemsAt(problems, id) {
+  let known = byNode.get(problems);
+  if (!known) {
+    known = new Map();
+    for (const problem of problems) {
+      const node = problem.node ?? '';
+      known.set(node, [...known.get(node) ?? [], problem]);
+    }
+    byNode.set(problems, known);
+  }
+  return known.get(id) ?? [];
+}
+
+/**
+ * What a message about a node offers: to show it, if the shown file has it.
+ * @param {App} app
+ * @param {string | undefined} node
+ * @returns {{action?: {label: string, run: () => void}}}
+ */
+export function toShow(app, node) {
+  if (node === undefined || !app.session.get().graph.get().nodes.has(node)) return {};
+  const run = () => void app.actions.run('view.focus', new CustomEvent('focus', { detail: { id: node } }));
+  return { action: { label: t('run.showNode', { node }), run } };
+}
+
 /**
  * What a run would do, by node of the file. Of a node that is several in the run, one that runs decides.
  * @param {readonly Explained[]} nodes
@@ -162,6 +197,6 @@ export function explain(node) {
 
 /** @param {unknown} value */
 function short(value) {
-  const text = typeof value === 'string' ? value : value === undefined || value === null ? t('run.nothing') : JSON.stringify(value);
+  const text = typeof value === 'string' ? value : value === undefined || value === null ? t('run.nothing') : writeExact(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

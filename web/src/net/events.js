@@ -44,14 +44,13 @@ export class Events {
     this.socket = null;
     this.attempt = 0;
     this.wasUp = false;
-    this.isClosed = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
   }
 
   /** Connect now, whatever is waited for. */
   connect() {
-    if (this.isClosed || this.socket) return;
+    if (this.socket) return;
     clearTimeout(this.timer);
     const socket = this.open(this.url(this.after));
     this.socket = socket;
@@ -79,17 +78,7 @@ export class Events {
     this.connect();
   }
 
-  /** Stop for good. */
-  close() {
-    this.isClosed = true;
-    clearTimeout(this.timer);
-    const old = this.socket;
-    this.socket = null;
-    old?.close();
-  }
-
   #again() {
-    if (this.isClosed) return;
     this.timer = setTimeout(() => this.connect(), waitBefore(this.attempt, Math.random()));
     this.attempt += 1;
   }

@@ -32,12 +32,13 @@ function integer(digits) {
 /**
  * Data as JSON; a bigint is written as the number that it is, and a Map as an object.
  * @param {unknown} data
+ * @param {number} [indent] how far each level stands in; without it all is one line
  * @returns {string}
  */
-export function writeExact(data) {
+export function writeExact(data, indent) {
   const text = JSON.stringify(data, (_, value) => {
     if (typeof value === 'bigint') return `${MARK}${value}`;
     return value instanceof Map ? Object.fromEntries(value) : value;
-  });
+  }, indent);
   return text.replace(MARKED, '$1');
 }

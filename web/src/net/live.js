@@ -43,10 +43,7 @@ export async function startLive(app) {
     { id: 'net.connect', label: 'net.connect', group: '', run: () => events.connect() },
     {
       id: 'run.sweep', label: 'form.sweep', group: '',
-      run: (event) => {
-        const { over, done } = /** @type {CustomEvent} */ (event).detail;
-        void runs.sweep(over).then(done);
-      },
+      run: (event) => void runs.sweep(/** @type {CustomEvent} */ (event).detail.over),
     },
   );
   events.connect();

@@ -8,10 +8,10 @@
 /** @import {App, NodeRun} from '../app.js' */
 /** @import {Session} from '../model/session.js' */
 /** @import {ServerEvent} from './events.js' */
-import { NO_RUN, readJson } from '../app.js';
+import { NO_RUN, readJson, writeJson } from '../app.js';
 import { t } from '../util/i18n.js';
 import { ApiError, api, name, newId } from './api.js';
-import { atTheirPlaces, placeOf } from './check.js';
+import { atTheirPlaces, placeOf, toShow } from './check.js';
 import { Previews } from './previews.js';
 import { Tracker } from './tracker.js';
 
@@ -28,7 +28,7 @@ const REMEMBERED = 20;
  * What a file is called among those whose jobs are kept in mind over a reload; null for one that has not been run yet.
  * @param {Session} session
  */
-export function keyOf(session) {
+function keyOf(session) {
   const { name: file, key } = session.file.get();
   return key ?? file;
 }
@@ -77,10 +77,9 @@ export class Runs {
     const texts = [];
     try {
       for (let round = 0; round < Math.max(1, this.app.batch.get()); round += 1) {
-        session.flush();
-        if (session.textProblems.get().length) throw unreadable(session);
-        if (front) texts.unshift(session.text.get());
-        else queued.push(await this.#submit(session, session.text.get(), front));
+        const text = readableText(session);
+        if (front) texts.unshift(text);
+        else queued.push(await this.#submit(session, text, front));
         this.advancing = true;
         await advanceSeeds(this.app, session).finally(() => (this.advancing = false));
       }
@@ -98,9 +97,7 @@ export class Runs {
     const expected = [...this.app.plan.get()].filter(([, { runs }]) => runs).map(([node]) => node);
     this.follow(session, job, expected);
     try {
-      const { name: file, label } = session.file.get();
-      const extra = { file: file ?? label, session: ownKey(session) };
-      await api.post('jobs', { workflow: text, id: job, client: 'canvas', extra, ...(front ? { front } : {}), ...placeOf(session) });
+      await api.post('jobs', { ...requestOf(session, text), id: job, ...(front ? { front } : {}) });
     } catch (error) {
       this.forget(job);
       throw error;
@@ -112,22 +109,16 @@ export class Runs {
   /**
    * Queue the shown file once for each of several values, with a sheet of all pictures.
    * @param {Record<string, unknown>} over parameter to its values, as a list or as a text such as `1..4`
-   * @returns {Promise<{id: string, sheets: string[]} | null>} the job, and the nodes that save a sheet
    */
   async sweep(over) {
     const session = this.app.session.get();
     try {
-      session.flush();
-      if (session.textProblems.get().length) throw unreadable(session);
-      const { name: file, label } = session.file.get();
-      const extra = { file: file ?? label, session: ownKey(session) };
-      const job = await api.post('sweep', { workflow: session.text.get(), over, client: 'canvas', extra, ...placeOf(session) });
+      const job = await api.post('sweep', { ...requestOf(session, readableText(session)), over });
       this.follow(session, job.id);
       this.#keep(session, job.id);
-      return job;
+      this.app.announce(t('form.sweep.queued'));
     } catch (error) {
       this.#refused(error, false);
-      return null;
     }
   }
 
@@ -139,10 +130,7 @@ export class Runs {
     if (quiet && problems.length) return;
     const others = problems.filter(({ severity }) => severity !== 'warning').length - 1;
     const more = others > 0 ? ` ${t('run.moreProblems', { count: others })}` : '';
-    const node = problems[0]?.node;
-    const show = node && this.app.session.get().graph.get().nodes.has(node)
-      ? { action: { label: t('run.showNode', { node }), run: () => void this.app.actions.run('view.focus', focus(node)) } } : {};
-    this.app.say('error', `${t('run.refused')} ${error.message}${more}`, { ...(error.hint ? { hint: error.hint } : {}), ...show });
+    this.app.say('error', `${t('run.refused')} ${error.message}${more}`, { hint: error.hint, ...toShow(this.app, problems[0]?.node) });
   }
 
   /**
@@ -188,7 +176,7 @@ export class Runs {
     if (this.gathering) clearTimeout(this.gathering);
     this.gathering = null;
     const session = this.app.session.get();
-    const shown = this.shownTracker(session);
+    const shown = this.#shownTracker(session);
     if (!shown) return this.app.run.set(NO_RUN);
     const run = shown.snapshot();
     return this.app.run.set(shown.isOpen ? { ...run, nodes: this.#withFormer(session, run.nodes) } : run);
@@ -217,7 +205,7 @@ export class Runs {
   }
 
   /** @param {Session} session */
-  shownTracker(session) {
+  #shownTracker(session) {
     const all = this.trackers.get(session) ?? [];
     return all.find(({ state }) => state === 'running') ?? all.find(({ isOpen }) => isOpen) ?? all.at(-1) ?? null;
   }
@@ -289,23 +277,14 @@ export class Runs {
     const key = ownKey(session);
     delete all[key];
     const entries = Object.entries({ ...all, [key]: { job, seq: this.lastSeen(), open: true } }).slice(-KEPT_JOBS);
-    this.#store(Object.fromEntries(entries));
+    writeJson(this.app.storage, KEPT, Object.fromEntries(entries));
   }
 
   /** Keep in mind that nothing of a job is to come. @param {Session} session @param {string} job */
   #close(session, job) {
     const all = readJson(this.app.storage, KEPT);
     const key = ownKey(session);
-    if (all[key]?.job === job) this.#store({ ...all, [key]: { ...all[key], open: false } });
-  }
-
-  /** @param {object} all */
-  #store(all) {
-    try {
-      this.app.storage?.setItem(KEPT, JSON.stringify(all));
-    } catch {
-      // Without room for it a reload does not find the run again.
-    }
+    if (all[key]?.job === job) writeJson(this.app.storage, KEPT, { ...all, [key]: { ...all[key], open: false } });
   }
 
   /** @param {Session} session @param {Tracker} tracker */
@@ -316,15 +295,22 @@ export class Runs {
   }
 }
 
-/** @param {string} node */
-export function focus(node) {
-  return new CustomEvent('focus', { detail: { id: node } });
+/**
+ * The text of a file with all that was edited.
+ * @param {Session} session
+ * @throws {ApiError} where it cannot be read
+ */
+function readableText(session) {
+  session.flush();
+  const [first] = session.textProblems.get();
+  if (first) throw new ApiError(first.message, { code: 'unreadable', hint: first.hint ?? t('run.unreadable.hint') });
+  return session.text.get();
 }
 
-/** @param {Session} session */
-function unreadable(session) {
-  const [first] = session.textProblems.get();
-  return new ApiError(first?.message ?? t('error.unknown'), { code: 'unreadable', hint: first?.hint ?? t('run.unreadable.hint') });
+/** What the server is told of a file's text besides what to do with it. @param {Session} session @param {string} text */
+function requestOf(session, text) {
+  const { name: file, label } = session.file.get();
+  return { workflow: text, client: 'canvas', extra: { file: file ?? label, session: ownKey(session) }, ...placeOf(session) };
 }
 
 /**

@@ -7,7 +7,8 @@
 
 /** @import {App, RunState} from '../app.js' */
 import { t } from '../util/i18n.js';
-import { atTheirPlaces } from './check.js';
+import { atTheirPlaces, toShow } from './check.js';
+import { fractionOf } from './tracker.js';
 
 /** @param {App} app */
 export function showInTab(app) {
@@ -44,23 +45,7 @@ function tell(app, run, file, error) {
   const text = t(`run.ended.${run.state}`, { file });
   if (run.state === 'done' || run.state === 'cancelled') return app.announce(text);
   const [problem] = atTheirPlaces(run.problems);
-  const node = problem?.node;
-  const known = node !== undefined && app.session.get().graph.get().nodes.has(node);
-  app.say('error', `${text}: ${problem?.message ?? error ?? t('error.unknown')}`, {
-    hint: problem?.hint,
-    ...(known ? { action: { label: t('run.showNode', { node }), run: () => void app.actions.run('view.focus', new CustomEvent('focus', { detail: { id: node } })) } } : {}),
-  });
-}
-
-/**
- * How far a run is, from 0 to 1: its ended nodes, and the parts of those that run.
- * @param {RunState} run
- */
-export function fractionOf(run) {
-  if (!run.total) return 0;
-  let inside = 0;
-  for (const node of run.nodes.values()) if (node.state === 'running' && node.total) inside += (node.value ?? 0) / node.total;
-  return Math.min(1, (run.done + inside) / run.total);
+  app.say('error', `${text}: ${problem?.message ?? error ?? t('error.unknown')}`, { hint: problem?.hint, ...toShow(app, problem?.node) });
 }
 
 /**

@@ -22,6 +22,17 @@ export function isOpen(run) {
 }
 
 /**
+ * How far a run is, from 0 to 1: its ended nodes, and the parts of those that run.
+ * @param {RunState} run
+ */
+export function fractionOf(run) {
+  if (!run.total) return 0;
+  let inside = 0;
+  for (const node of run.nodes.values()) if (node.state === 'running' && node.total) inside += (node.value ?? 0) / node.total;
+  return Math.min(1, (run.done + inside) / run.total);
+}
+
+/**
  * The node of the file that a node of the run belongs to: `latent[1,2]` and `latent/decode` are `latent`.
  * @param {string} node
  */
@@ -30,17 +41,26 @@ export function ownerOf(node) {
 }
 
 /**
- * A file that a node saved, as a picture of the page. The address of one that was written anew is another.
+ * A file that a node saved, as a picture of the page.
  * @param {SavedFile} saved
+ */
+export function pictureOf({ filename, subfolder, digest = '', ...row }) {
+  return pictureAt({ ...row, name: subfolder ? `${subfolder}/${filename}` : filename }, digest.slice(0, 12));
+}
+
+/**
+ * A picture of the server as one of the page. The address of one that was written anew is another.
+ * @param {{id: string, name: string, file: string, thumbnail: string, width?: number, height?: number}} row
+ * @param {string | number} version nothing if that is not known
  * @returns {Picture}
  */
-export function pictureOf({ filename, subfolder = '', digest = '', width = 0, height = 0, id, file, thumbnail }) {
-  const version = digest ? `?v=${digest.slice(0, 12)}` : '';
-  return { id, name: subfolder ? `${subfolder}/${filename}` : filename, file: relative(file) + version, thumbnail: relative(thumbnail) + version, width, height };
+export function pictureAt({ id, name, file, thumbnail, width = 0, height = 0 }, version) {
+  const query = version ? `?v=${version}` : '';
+  return { id, name, file: relative(file) + query, thumbnail: relative(thumbnail) + query, width, height };
 }
 
 /** The page may lie below a path of a proxy; the server's addresses begin at its root. @param {string} address */
-export function relative(address) {
+function relative(address) {
   return address.startsWith('/') ? address.slice(1) : address;
 }
 

@@ -1,7 +1,8 @@
 /** How often to run, and whether by itself: beside the button that runs. @module */
 /** @import {App} from '../app.js' */
-import { h, icon } from '../util/h.js';
+import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 
 const MOST = 100;
 
@@ -16,7 +17,7 @@ export function mountBatch(app) {
     count.value = String(app.batch.get());
   });
   app.batch.subscribe((value) => void (count.value = String(value)));
-  const auto = h('button', { type: 'button', class: 'icon-button auto', 'aria-label': t('run.auto'), title: t('run.auto'), onclick: () => app.actions.run('run.auto') }, icon('repeat'));
+  const auto = iconButton('repeat', t('run.auto'), () => app.actions.run('run.auto'), { class: 'icon-button auto' });
   app.settings.subscribe(({ autoQueue }) => auto.setAttribute('aria-pressed', String(autoQueue)), true);
   place.append(auto, count);
 }

@@ -1,7 +1,8 @@
 /** Two pictures over each other, and a slider between them. @module */
 /** @import {Picture} from '../app.js' */
-import { h, icon } from '../util/h.js';
+import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 
 /**
  * Show two pictures; the slider shows more of one or of the other, by pointer or by the arrow keys.
@@ -21,7 +22,7 @@ export function showCompare(first, second) {
   place();
   const dialog = h('dialog', { class: 'lightbox compare', 'aria-label': t('gallery.compare') },
     h('div', { class: 'lightbox-head' }, h('span', { class: 'compare-name' }, first.name), h('span', { class: 'compare-name' }, second.name),
-      h('button', { type: 'button', class: 'icon-button', 'aria-label': t('dialog.close'), title: t('dialog.close'), onclick: () => dialog.close() }, icon('close'))),
+      iconButton('close', t('dialog.close'), () => void dialog.close())),
     h('div', { class: 'compare-stage' }, h('img', { src: first.file, alt: first.name, draggable: false }), top, line, slider));
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);

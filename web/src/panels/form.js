@@ -9,7 +9,8 @@
 /** @import {Graph, Scalar} from '../model/types.js' */
 /** @import {Scope} from './scope.js' */
 import { setParam } from '../model/graph.js';
-import { fractionOf } from '../net/tab.js';
+import { writeExact } from '../net/exact.js';
+import { fractionOf, isOpen } from '../net/tracker.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { factsOf, makeField } from './form_field.js';
@@ -36,18 +37,15 @@ class Form {
     const form = h('form', { class: 'form', onsubmit: (/** @type {Event} */ event) => this.#submit(event) }, this.about, this.fields, this.run);
     fill(body, form);
     this.results = new Results(app, scope);
-    let end = () => {};
-    scope.on(app.session, (session) => {
-      end();
+    scope.within(app.session, (session) => {
       this.several.clear();
       this.made = '';
-      end = session.graph.subscribe((graph, before) => {
+      this.draw();
+      return [session.graph.subscribe((graph, before) => {
         const isSame = graph.nodes === before.nodes && graph.params === before.params && graph.name === before.name && graph.description === before.description;
         if (!isSame) this.draw();
-      });
-      this.draw();
+      })];
     });
-    scope.add(() => end());
     scope.on(app.catalogue, () => this.draw());
   }
 
@@ -55,7 +53,7 @@ class Form {
     const graph = this.app.session.get().graph.get();
     const facts = [...graph.params.values()].map((param) => factsOf(this.app, graph, param));
     // Fields are made anew only when there are others, so that nobody loses what they are typing in.
-    const shape = JSON.stringify([graph.name, graph.description, facts.map(({ param, ...rest }) => [param.name, rest])], (_, value) => (typeof value === 'bigint' ? String(value) : value));
+    const shape = writeExact([graph.name, graph.description, facts.map(({ param, ...rest }) => [param.name, rest])]);
     if (shape !== this.made) {
       this.made = shape;
       this.setters.clear();
@@ -117,10 +115,7 @@ class Form {
     if (wrong instanceof HTMLElement && !wrong.closest('[hidden]')) return wrong.focus();
     if (!this.several.size) return void this.app.actions.run('run.queue');
     const over = Object.fromEntries([...this.several].map(([name, { kind, text }]) => [name, valuesOf(kind, text)]));
-    const done = (/** @type {{sheets: string[]} | null} */ job) => {
-      if (job) this.app.announce(t('form.sweep.queued'));
-    };
-    this.app.actions.run('run.sweep', new CustomEvent('sweep', { detail: { over, done } }));
+    this.app.actions.run('run.sweep', new CustomEvent('sweep', { detail: { over } }));
     return undefined;
   }
 }
@@ -160,8 +155,7 @@ class Results {
 
   draw() {
     const run = this.app.run.get();
-    const isOpen = run.state === 'queued' || run.state === 'running';
-    this.bar.hidden = !isOpen;
+    this.bar.hidden = !isOpen(run);
     this.bar.value = fractionOf(run);
     const text = run.state === 'none' ? t('form.none') : t(`queue.state.${run.state}`);
     const failed = run.problems[0];
@@ -170,9 +164,9 @@ class Results {
     // A sheet comes last in running order, and first for whoever looks.
     const nodes = [...run.nodes.values()].filter((node) => node.pictures?.length).reverse();
     const pictures = nodes.flatMap((node) => node.pictures ?? []);
-    const preview = isOpen ? [...run.nodes.values()].find((node) => node.preview)?.preview : undefined;
+    const preview = isOpen(run) ? [...run.nodes.values()].find((node) => node.preview)?.preview : undefined;
     const shown = [preview ?? '', ...pictures.map(({ file }) => file)].join('\n');
-    if (shown === this.shown || (isOpen && !preview && !pictures.length)) return;
+    if (shown === this.shown || (isOpen(run) && !preview && !pictures.length)) return;
     this.shown = shown;
     fill(this.pictures, preview ? h('img', { class: 'form-preview', src: preview, alt: t('form.preview') }) : null, ...pictures.map((_, i) => thumb(this.app, pictures, i, { large: true })));
   }

@@ -5,6 +5,7 @@ import { specOf } from '../model/catalogue.js';
 import { refsIn } from '../model/values.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { narrow } from '../widgets/numbers.js';
 
 /**
  * What is known of a parameter: what it says itself, and what the inputs say that take it.
@@ -65,7 +66,7 @@ export function readValue({ kind, min, max }, text) {
   const clean = text.trim();
   if (kind === 'integer' && !/^[-+]?\d{1,40}$/.test(clean)) return { fault: t('form.notInteger') };
   if (!/^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(clean)) return { fault: t('form.notNumber') };
-  const value = /^[-+]?\d+$/.test(clean) && !Number.isSafeInteger(Number(clean)) ? BigInt(clean) : Number(clean);
+  const value = /^[-+]?\d+$/.test(clean) ? narrow(BigInt(clean)) : Number(clean);
   if (min !== undefined && value < min) return { fault: t('form.tooSmall', { min: String(min) }) };
   if (max !== undefined && value > max) return { fault: t('form.tooLarge', { max: String(max) }) };
   return { value };

@@ -7,11 +7,13 @@
 /** @import {App, Picture} from '../app.js' */
 /** @import {Scope} from './scope.js' */
 import { api } from '../net/api.js';
+import { pictureAt } from '../net/tracker.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { fillPages } from './buttons.js';
 import { showCompare } from './compare.js';
 import { soon } from './scope.js';
-import { pictureOfRow, show, thumb } from './thumbs.js';
+import { show, thumb } from './thumbs.js';
 
 const PAGE = 48;
 
@@ -50,7 +52,7 @@ class Gallery {
       const { files, total } = await api.get('outputs', { offset: this.offset, limit: PAGE });
       if (this.scope.isOver) return;
       this.total = total;
-      this.pictures = files.map(pictureOfRow);
+      this.pictures = files.map((/** @type {any} */ row) => pictureAt(row, Math.round(row.modified * 1000)));
       this.#draw();
     } catch (error) {
       if (!this.scope.isOver && this.app.online.get()) this.app.sayError(error);
@@ -63,7 +65,10 @@ class Gallery {
     this.note.textContent = this.chosen ? t('gallery.compare.choose', { count: 2 - this.chosen.length }) : '';
     if (!this.total) fill(this.grid, h('p', { class: 'empty' }, t('gallery.empty')));
     else fill(this.grid, ...this.pictures.map((picture, i) => this.#item(picture, i)));
-    this.#drawPages();
+    fillPages(this.pages, { offset: this.offset, size: PAGE, total: this.total }, (offset) => {
+      this.offset = offset;
+      void this.refresh();
+    });
   }
 
   /** @param {Picture} picture @param {number} index */
@@ -93,17 +98,5 @@ class Gallery {
   #toggleCompare() {
     this.chosen = this.chosen ? null : [];
     this.#draw();
-  }
-
-  #drawPages() {
-    const go = (/** @type {number} */ offset) => () => {
-      this.offset = offset;
-      void this.refresh();
-    };
-    if (this.total <= PAGE) return fill(this.pages);
-    fill(this.pages,
-      h('button', { type: 'button', disabled: this.offset === 0, onclick: go(Math.max(0, this.offset - PAGE)) }, t('panel.newer')),
-      h('span', {}, t('panel.range', { from: this.offset + 1, to: Math.min(this.total, this.offset + PAGE), total: this.total })),
-      h('button', { type: 'button', disabled: this.offset + PAGE >= this.total, onclick: go(this.offset + PAGE) }, t('panel.older')));
   }
 }

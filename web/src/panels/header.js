@@ -8,6 +8,7 @@
 /** @import {App} from '../app.js' */
 /** @import {Session} from '../model/session.js' */
 import { shownKeys } from '../input/keys.js';
+import { fractionOf, isOpen } from '../net/tracker.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 
@@ -123,11 +124,11 @@ function keepTabs(app, element) {
   let subscriptions = [];
   const draw = () => {
     for (const end of subscriptions) end();
-    subscriptions = app.sessions.get().flatMap((session) => [session.state, session.saved, session.file].map((signal) => signal.subscribe(() => name(app, session))));
+    subscriptions = app.sessions.get().flatMap((session) => [session.state, session.saved, session.file].map((signal) => signal.subscribe(() => name(session))));
     fill(element, ...app.sessions.get().map((session) => tab(app, session)), h('button', {
       type: 'button', class: 'tab-new', 'aria-label': t('file.new'), title: t('file.new'), onclick: () => app.actions.run('file.new'),
     }, '+'));
-    for (const session of app.sessions.get()) name(app, session);
+    for (const session of app.sessions.get()) name(session);
   };
   app.sessions.subscribe(draw);
   app.session.subscribe(draw, true);
@@ -152,8 +153,8 @@ function tab(app, session) {
     }, '×'));
 }
 
-/** @param {App} _app @param {Session} session */
-function name(_app, session) {
+/** @param {Session} session */
+function name(session) {
   const label = labels.get(session);
   if (label) label.textContent = `${session.file.get().label || t('file.untitled')}${session.dirty ? ' •' : ''}`;
 }
@@ -167,12 +168,10 @@ function keepRun(app, element) {
   const extra = h('span', { id: 'run-extra' });
   element.append(bar, cancel, count, extra, button);
   const draw = () => {
-    const { state, done, total } = app.run.get();
-    const isOpen = state === 'queued' || state === 'running';
+    const run = app.run.get();
     const { queued, running, paused } = app.queue.get();
-    cancel.hidden = !isOpen;
-    bar.hidden = !isOpen;
-    bar.value = total ? done / total : 0;
+    cancel.hidden = bar.hidden = !isOpen(run);
+    bar.value = fractionOf(run);
     count.hidden = queued + running === 0 && !paused;
     count.textContent = paused ? t('run.paused', { count: queued }) : t('run.waiting', { count: queued + running });
   };

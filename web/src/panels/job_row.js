@@ -6,8 +6,9 @@ import { setParam } from '../model/graph.js';
 import { readText } from '../model/read.js';
 import { api, name } from '../net/api.js';
 import { pictureOf } from '../net/tracker.js';
-import { h, icon } from '../util/h.js';
+import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 import { durationText, show, thumb, timeText } from './thumbs.js';
 
 /**
@@ -63,7 +64,7 @@ function knownOf({ request, result }) {
  * @param {() => unknown} run
  */
 function tool(what, symbol, label, run) {
-  return h('button', { type: 'button', class: 'icon-button', dataset: { what }, 'aria-label': label, title: label, onclick: () => void run() }, icon(symbol));
+  return iconButton(symbol, label, run, { dataset: { what } });
 }
 
 /** @param {Job} job @param {Known} known @param {...(Node | null)} more */

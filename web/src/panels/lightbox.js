@@ -9,8 +9,10 @@ import { importFiles } from '../files.js';
 import { addNode, setInput } from '../model/graph.js';
 import { escape } from '../model/values.js';
 import { BASE, api, request } from '../net/api.js';
+import { writeExact } from '../net/exact.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 import { showCompare } from './compare.js';
 import { sizeText } from './thumbs.js';
 
@@ -41,12 +43,11 @@ class Lightbox {
     this.title = h('h2', { id: 'lightbox-title' });
     this.image = h('img', { class: 'lightbox-image', draggable: false });
     this.facts = h('div', { class: 'lightbox-facts' });
-    const step = (/** @type {number} */ by, /** @type {string} */ symbol, /** @type {string} */ label) => h('button', {
-      type: 'button', class: 'icon-button', 'aria-label': label, title: label, hidden: pictures.length < 2, onclick: () => this.#go(by),
-    }, icon(symbol));
+    const step = (/** @type {number} */ by, /** @type {string} */ symbol, /** @type {string} */ label) =>
+      iconButton(symbol, label, () => this.#go(by), { hidden: pictures.length < 2 });
     this.dialog = h('dialog', { class: 'lightbox', 'aria-labelledby': 'lightbox-title' },
       h('div', { class: 'lightbox-head' }, this.title, step(-1, 'arrow-left', t('gallery.previous')), step(1, 'arrow-right', t('gallery.next')),
-        h('button', { type: 'button', class: 'icon-button', 'aria-label': t('dialog.close'), title: t('dialog.close'), onclick: () => this.dialog.close() }, icon('close'))),
+        iconButton('close', t('dialog.close'), () => void this.dialog.close())),
       h('div', { class: 'lightbox-main' }, h('div', { class: 'lightbox-frame' }, this.image), this.facts));
     this.dialog.addEventListener('close', () => this.dialog.remove());
     this.dialog.addEventListener('keydown', (event) => {
@@ -85,7 +86,7 @@ class Lightbox {
       button('workflows', t('gallery.workflow'), () => this.#openWorkflow(picture)),
       button('upload', t('gallery.send'), () => this.#send(picture)),
       before && before !== picture ? button('compare', t('gallery.compare.previous'), () => showCompare(before, picture)) : null,
-      h('a', { class: 'button', href: picture.file, download: picture.name.split('/').at(-1) ?? picture.name }, icon('download'), ' ', t('gallery.download')));
+      h('a', { class: 'button', href: picture.file, download: fileName(picture) }, icon('download'), ' ', t('gallery.download')));
   }
 
   /** @param {Picture} picture */
@@ -103,10 +104,9 @@ class Lightbox {
   /** @param {Picture} picture */
   async #openWorkflow(picture) {
     try {
-      const name = picture.name.split('/').at(-1) ?? picture.name;
       const before = this.app.sessions.get().length;
       const bytes = await bytesOf(picture);
-      await importFiles(this.app, [new File([bytes], name, { type: bytes.type })]);
+      await importFiles(this.app, [new File([bytes], fileName(picture), { type: bytes.type })]);
       if (this.app.sessions.get().length > before) this.dialog.close();
     } catch (error) {
       this.app.sayError(error);
@@ -125,9 +125,14 @@ class Lightbox {
  * @param {unknown} value
  */
 function metadata(key, value) {
-  const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2);
+  const text = typeof value === 'string' ? value : writeExact(value, 2);
   const shown = text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
   return h('details', { open: !WORKFLOWS.includes(key) }, h('summary', {}, key), h('pre', {}, shown));
+}
+
+/** What a picture is called without its folder. @param {Picture} picture */
+function fileName({ name }) {
+  return name.slice(name.lastIndexOf('/') + 1);
 }
 
 /** The picture itself. @param {Picture} picture */
@@ -142,9 +147,9 @@ async function bytesOf(picture) {
  * @param {Picture} picture
  * @returns {Promise<boolean>} whether it could be done
  */
-export async function sendToLoadImage(app, picture) {
+async function sendToLoadImage(app, picture) {
   try {
-    const kept = await api.upload(await bytesOf(picture), picture.name.split('/').at(-1) ?? picture.name);
+    const kept = await api.upload(await bytesOf(picture), fileName(picture));
     app.actions.run('run.refresh', new CustomEvent('refresh', { detail: { quiet: true } }));
     const id = loadPicture(app, kept.name);
     if (id === null) return false;

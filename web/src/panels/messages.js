@@ -8,6 +8,7 @@
 /** @import {App} from '../app.js' */
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 
 /** How long a message stays that nobody needs to act upon, in milliseconds. */
 const STAY = 7000;
@@ -49,21 +50,16 @@ export function mountMessages(app, element) {
   }, true);
 }
 
-/** @param {App} app @param {number} id */
-export function dismiss(app, id) {
-  app.messages.update((all) => all.filter((message) => message.id !== id));
-}
-
 /** @param {App} app @param {Message} message */
 function makeToast(app, { id, tone, text, hint, action }) {
-  const close = () => dismiss(app, id);
+  const close = () => app.messages.update((all) => all.filter((message) => message.id !== id));
   const urgent = tone === 'error';
   const toast = h('div', { class: `toast ${tone}`, role: urgent ? 'alert' : 'status' },
     icon(urgent || tone === 'warning' ? 'warning' : tone === 'success' ? 'check' : 'info'),
     h('div', { class: 'toast-text' },
       h('span', { class: 'sr-only' }, t(`panel.tone.${tone}`)), h('p', {}, text), hint ? h('p', { class: 'hint' }, hint) : null,
       action ? h('button', { type: 'button', class: 'toast-action', onclick: () => { close(); action.run(); } }, action.label) : null),
-    h('button', { type: 'button', class: 'icon-button', 'aria-label': t('panel.dismiss'), title: t('panel.dismiss'), onclick: close }, icon('close')));
+    iconButton('close', t('panel.dismiss'), close));
   toast.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') close();
   });

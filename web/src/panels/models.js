@@ -1,14 +1,15 @@
 /** The model files that the server has, by kind. @module */
 /** @import {App} from '../app.js' */
 /** @import {Scope} from './scope.js' */
-import { fill, h, icon } from '../util/h.js';
+import { fill, h } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 
 /** @param {App} app @param {HTMLElement} body @param {Scope} scope */
 export function mount(app, body, scope) {
   const filter = h('input', { type: 'search', placeholder: t('panel.filter'), 'aria-label': t('panel.filter') });
   const list = h('div', { class: 'models' });
-  const refresh = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('run.refresh'), title: t('run.refresh'), onclick: () => app.actions.run('run.refresh') }, icon('repeat'));
+  const refresh = iconButton('repeat', t('run.refresh'), () => app.actions.run('run.refresh'));
   fill(body, h('div', { class: 'panel-tools' }, filter, refresh), list);
   const draw = () => {
     const wanted = filter.value.trim().toLowerCase();
@@ -28,12 +29,11 @@ function section(app, kind, names) {
     app.say('info', t('panel.copied', { name }));
   };
   return h('details', { open: true }, h('summary', {}, `${kind} (${names.length})`),
-    h('ul', { class: 'plain' }, ...names.map((name) => h('li', {}, h('span', { class: 'path' }, name),
-      h('button', { type: 'button', class: 'icon-button', 'aria-label': t('panel.copy', { name }), title: t('panel.copy', { name }), onclick: () => void copy(name) }, icon('copy'))))));
+    h('ul', { class: 'plain' }, ...names.map((name) => h('li', {}, h('span', { class: 'path' }, name), iconButton('copy', t('panel.copy', { name }), () => copy(name))))));
 }
 
 /** Copy a text; pages that came over plain HTTP have no clipboard of the new kind. @param {string} text */
-export async function copyText(text) {
+async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {

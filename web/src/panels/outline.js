@@ -13,10 +13,11 @@ import { accepts, outputName, sourceOf, specOf } from '../model/catalogue.js';
 import { connect, setInput } from '../model/graph.js';
 import { ancestors, runningOrder } from '../model/order.js';
 import { refOf } from '../model/values.js';
-import { fill, h, icon } from '../util/h.js';
+import { problemsAt } from '../net/check.js';
+import { fill, h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { inputsOf } from '../view/geometry.js';
-import { ownerOf } from '../net/tracker.js';
+import { iconButton } from './buttons.js';
 import { soon } from './scope.js';
 
 /** @param {App} app @param {HTMLElement} body @param {Scope} scope */
@@ -45,18 +46,14 @@ class Outline {
     });
     const later = soon(() => this.draw(), 60, scope);
     const states = soon(() => this.#drawStates(), 100, scope);
-    /** @type {(() => void)[]} */
-    let ends = [];
-    scope.on(app.session, (session) => {
-      for (const end of ends) end();
+    scope.within(app.session, (session) => {
+      this.draw();
       // Places are not shown here, and change with each frame while something is dragged.
       const changed = session.graph.subscribe((graph, before) => {
         if (graph.nodes !== before.nodes) this.draw();
       });
-      ends = [changed, session.selection.subscribe(later)];
-      this.draw();
+      return [changed, session.selection.subscribe(later)];
     });
-    scope.add(() => ends.forEach((end) => end()));
     for (const signal of /** @type {import('../util/signal.js').Signal<unknown>[]} */ ([app.catalogue, app.problems, app.plan])) scope.on(signal, later);
     scope.on(app.run, states);
   }
@@ -73,8 +70,7 @@ class Outline {
       fill(this.list, h('li', { class: 'empty' }, t('outline.empty')));
       return;
     }
-    const problems = this.#problemsByNode();
-    fill(this.list, ...order.map((id, i) => this.#row(/** @type {GraphNode} */ (this.graph.nodes.get(id)), i + 1, problems)));
+    fill(this.list, ...order.map((id, i) => this.#row(/** @type {GraphNode} */ (this.graph.nodes.get(id)), i + 1)));
     if (!focus) return;
     this.isDrawing = true;
     /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-key="${CSS.escape(focus)}"]`) ?? this.#button())?.focus();
@@ -85,13 +81,13 @@ class Outline {
     return /** @type {HTMLElement | null} */ (this.list.querySelector('.outline-node[tabindex="0"]'));
   }
 
-  /** @param {GraphNode} node @param {number} number @param {ReadonlyMap<string, number>} problems */
-  #row(node, number, problems) {
+  /** @param {GraphNode} node @param {number} number */
+  #row(node, number) {
     const { app, graph } = this;
     const isCurrent = node.id === this.current;
     const isOpen = isCurrent && this.isOpen;
     const spec = specOf(app.catalogue.get(), node, graph);
-    const words = this.#words(node, problems);
+    const words = this.#words(node);
     const selected = app.session.get().selection.get().has(node.id);
     const button = h('button', {
       type: 'button', class: 'outline-node', dataset: { key: `node ${node.id}`, node: node.id }, tabIndex: isCurrent ? 0 : -1, 'aria-expanded': String(isOpen),
@@ -101,33 +97,24 @@ class Outline {
     return h('li', { class: isOpen ? 'open' : '' }, button, isOpen ? this.#details(node, spec) : null);
   }
 
-  /** How many problems each node has. */
-  #problemsByNode() {
-    /** @type {Map<string, number>} */
-    const counts = new Map();
-    for (const { node } of this.app.problems.get()) if (node !== undefined) counts.set(ownerOf(node), (counts.get(ownerOf(node)) ?? 0) + 1);
-    return counts;
-  }
-
   /** Bring the states up to date in rows that stay, as a run goes on. */
   #drawStates() {
-    const problems = this.#problemsByNode();
     for (const button of this.list.querySelectorAll('.outline-node')) {
       const node = this.graph.nodes.get(/** @type {HTMLElement} */ (button).dataset.node ?? '');
       const place = button.querySelector('.outline-states');
       if (!node || !place) continue;
-      const words = this.#words(node, problems);
+      const words = this.#words(node);
       if (place.textContent !== words.map(({ text }) => text).join('')) fill(place, ...states(words));
     }
   }
 
-  /** What is the matter with a node, in words. @param {GraphNode} node @param {ReadonlyMap<string, number>} problems @returns {Words} */
-  #words(node, problems) {
+  /** What is the matter with a node, in words. @param {GraphNode} node @returns {Words} */
+  #words(node) {
     const { app } = this;
     /** @type {Words} */
     const words = [];
     if (node.mode !== 'run') words.push({ text: t(`outline.${node.mode}`), tone: 'quiet' });
-    const count = problems.get(node.id);
+    const count = problemsAt(app.problems.get(), node.id).length;
     if (count) words.push({ text: t('outline.problems', { count }), tone: 'bad' });
     const run = app.run.get().nodes.get(node.id);
     const percent = run?.total ? ` ${Math.round(((run.value ?? 0) / run.total) * 100)} %` : '';
@@ -139,7 +126,7 @@ class Outline {
   /** @param {GraphNode} node @param {NodeSpec} spec */
   #details(node, spec) {
     const { app } = this;
-    const problems = app.problems.get().filter((problem) => problem.node !== undefined && ownerOf(problem.node) === node.id);
+    const problems = problemsAt(app.problems.get(), node.id);
     const plan = app.plan.get().get(node.id)?.text;
     return h('div', { class: 'outline-details' },
       ...problems.map((problem) => h('p', { class: 'fault' }, problem.message, problem.hint ? h('span', { class: 'hint' }, ` ${problem.hint}`) : null)),
@@ -160,7 +147,7 @@ class Outline {
     };
     return h('li', {}, h('span', {}, `${name} ← `),
       h('button', { type: 'button', class: 'link', dataset: { key: `from ${name}` }, onclick: () => this.#go(source.node.id) }, from),
-      h('button', { type: 'button', class: 'icon-button', dataset: { key: `cut ${name}` }, 'aria-label': t('outline.cut', { input: name }), title: t('outline.cut', { input: name }), onclick: cut }, icon('close')));
+      iconButton('close', t('outline.cut', { input: name }), cut, { dataset: { key: `cut ${name}` } }));
   }
 
   /** An output: where it goes, and a list of where it could. @param {GraphNode} node @param {NodeSpec} spec @param {string} name @param {string} type @param {number} index */

@@ -8,12 +8,11 @@
 /** @import {Catalogue} from '../model/catalogue.js' */
 /** @import {NodeSpec} from '../model/types.js' */
 /** @import {Scope} from './scope.js' */
+import { NODE_TYPE } from '../input/pointer_drop.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { addInMiddle } from './palette/add.js';
 import { rank, shown } from './palette/rank.js';
-
-const TYPE = 'application/x-nodegraph-type';
 
 /** @typedef {{path: string, name: string, folders: Map<string, Folder>, specs: NodeSpec[]}} Folder */
 
@@ -119,7 +118,7 @@ function entry(app, spec, withCategory) {
   const button = h('button', {
     type: 'button', class: `palette-node${spec.deprecated ? ' deprecated' : ''}`, draggable: true, title: spec.description.split('\n')[0] ?? '', onclick: add,
     ondragstart: (/** @type {DragEvent} */ event) => {
-      event.dataTransfer?.setData(TYPE, spec.name);
+      event.dataTransfer?.setData(NODE_TYPE, spec.name);
       event.dataTransfer?.setData('text/plain', spec.name);
       if (event.dataTransfer) event.dataTransfer.effectAllowed = 'copy';
     },

@@ -9,9 +9,11 @@
 /** @import {Job} from './job_row.js' */
 /** @import {Scope} from './scope.js' */
 import { api, name } from '../net/api.js';
+import { fractionOf } from '../net/tracker.js';
 import { confirm } from '../util/dialog.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { fillPages } from './buttons.js';
 import { Details, endedRow, runningRow, waitingRow } from './job_row.js';
 import { soon } from './scope.js';
 
@@ -130,28 +132,18 @@ class QueuePanel {
       retry: () => this.#do(() => api.post(`jobs/${name(job.id)}/retry`), t('queue.retried')),
       remove: () => this.#do(() => api.remove(`jobs/${name(job.id)}`)),
     })), ended.total ? null : h('li', { class: 'empty' }, t('queue.history.empty')));
-    this.#drawPages(ended.total);
-    this.#drawProgress();
-    if (focused) focusAgain(this.open, this.ended, focused);
-  }
-
-  /** @param {number} total */
-  #drawPages(total) {
-    const go = (/** @type {number} */ offset) => () => {
+    fillPages(this.pages, { offset: this.offset, size: PAGE, total: ended.total }, (offset) => {
       this.offset = offset;
       void this.refresh();
-    };
-    if (total <= PAGE) return fill(this.pages);
-    fill(this.pages,
-      h('button', { type: 'button', disabled: this.offset === 0, onclick: go(Math.max(0, this.offset - PAGE)) }, t('panel.newer')),
-      h('span', {}, t('panel.range', { from: this.offset + 1, to: Math.min(total, this.offset + PAGE), total })),
-      h('button', { type: 'button', disabled: this.offset + PAGE >= total, onclick: go(this.offset + PAGE) }, t('panel.older')));
+    });
+    this.#drawProgress();
+    if (focused) focusAgain(this.open, this.ended, focused);
   }
 
   #drawProgress() {
     const run = this.app.run.get();
     const bar = /** @type {HTMLProgressElement | null} */ (this.open.querySelector(`[data-job="${CSS.escape(run.job ?? '')}"] progress`));
-    if (bar && run.total) bar.value = run.done / run.total;
+    if (bar && run.total) bar.value = fractionOf(run);
   }
 
   /** Put a waiting job one place further to the front (-1) or to the back (1). @param {Job} job @param {-1 | 1} by */

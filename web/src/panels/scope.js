@@ -24,14 +24,20 @@ export class Scope {
   }
 
   /**
-   * Hear of events of an element or of the window.
-   * @param {EventTarget} target
-   * @param {string} kind
-   * @param {(event: any) => void} listener
+   * Follow what belongs to the value of a signal, for as long as it has that value.
+   * @template T
+   * @param {Signal<T>} signal
+   * @param {(value: T) => (() => void)[]} follow answers what ends it
    */
-  listen(target, kind, listener) {
-    target.addEventListener(kind, listener);
-    this.ends.push(() => target.removeEventListener(kind, listener));
+  within(signal, follow) {
+    /** @type {(() => void)[]} */
+    let ends = [];
+    const stop = () => ends.forEach((end) => end());
+    this.on(signal, (value) => {
+      stop();
+      ends = follow(value);
+    });
+    this.add(stop);
   }
 
   /** @param {() => void} end */

@@ -7,13 +7,12 @@
 /** @import {App} from '../app.js' */
 /** @import {NodeSpec} from '../model/types.js' */
 /** @import {Accept} from './palette/add.js' */
-import { colourOf } from '../model/catalogue.js';
 import { api } from '../net/api.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { openPopup } from '../util/popup.js';
-import { addType, fittingSocket, middle, recentTypes } from './palette/add.js';
-import { typeHelp } from './palette/help.js';
+import { addType, fittingSocket, recentTypes } from './palette/add.js';
+import { typeDot, typeHelp } from './palette/help.js';
 import { rank, shown } from './palette/rank.js';
 
 const MOST = 100;
@@ -46,7 +45,8 @@ export function mountSearch(app, element) {
  * @param {Wanted} [wanted]
  */
 function openSearch(app, element, wanted) {
-  const where = { ...middle(app), ...wanted };
+  const box = (document.getElementById('stage') ?? document.body).getBoundingClientRect();
+  const where = { ...app.middle(), clientX: box.left + box.width / 2, clientY: box.top + box.height / 2, ...wanted };
   if (!wanted) [where.clientX, where.clientY] = [where.clientX - 300, where.clientY - 200];
   const { accept } = where;
   const catalogue = app.catalogue.get();
@@ -99,7 +99,7 @@ function openSearch(app, element, wanted) {
     else return;
     event.preventDefault();
   });
-  const head = accept ? h('div', { class: 'search-type' }, dot(colourOf(catalogue, accept.type)), t(`search.fits.${accept.side}`, { type: accept.type })) : null;
+  const head = accept ? h('div', { class: 'search-type' }, typeDot(catalogue, accept.type), t(`search.fits.${accept.side}`, { type: accept.type })) : null;
   const content = h('div', { class: 'search', role: 'dialog', 'aria-label': t('search.open') },
     head, field, h('div', { class: 'search-body' }, list, help), said);
   draw();
@@ -140,11 +140,4 @@ async function savedParts(app) {
 function item(spec, i, take, over) {
   return h('div', { role: 'option', class: 'list-item search-item', id: `search-${i}`, onclick: () => take(i), onpointermove: over },
     h('span', { class: 'search-name' }, shown(spec)), h('span', { class: 'search-category' }, spec.category));
-}
-
-/** @param {string} colour */
-function dot(colour) {
-  const element = h('span', { class: 'type-dot' });
-  element.style.background = colour;
-  return element;
 }

@@ -12,6 +12,8 @@ import { shownKeys } from '../input/keys.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { mountBatch } from './batch.js';
+import { iconButton } from './buttons.js';
+import { widthEdge } from './edge.js';
 import { Scope } from './scope.js';
 import { addWelcome } from './welcome.js';
 
@@ -32,16 +34,16 @@ const PANELS = [
 
 const LEAST = 220;
 const MOST = 720;
-const STEP = 24;
 
 /** @param {App} app @param {HTMLElement} element */
 export function mountSide(app, element) {
   const rail = /** @type {HTMLElement} */ (document.getElementById('rail'));
   const title = h('h2', { id: 'side-title' });
-  const close = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('panel.close'), title: t('panel.close'), onclick: () => app.set({ side: null }) }, icon('close'));
+  const close = iconButton('close', t('panel.close'), () => app.set({ side: null }));
   const body = h('div', { class: 'side-body' });
   element.setAttribute('aria-labelledby', title.id);
-  element.append(h('div', { class: 'side-head' }, title, close), body, edge(app, element));
+  element.append(h('div', { class: 'side-head' }, title, close), body,
+    widthEdge(app, element, { side: 'right', setting: 'sideWidth', label: t('panel.width'), least: LEAST, most: () => MOST }));
   rail.setAttribute('aria-label', t('panel.rail'));
   fill(rail, ...PANELS.map((panel) => railButton(app, panel)));
   element.addEventListener('keydown', (event) => {
@@ -123,25 +125,4 @@ async function fillPanel(app, panel, body, scope) {
     if (!scope.isOver) fill(body, h('p', { class: 'empty' }, t('panel.failed')));
     console.error(error);
   }
-}
-
-/** What is dragged to make the panel wider. @param {App} app @param {HTMLElement} element */
-function edge(app, element) {
-  const handle = h('div', { class: 'side-edge', role: 'separator', tabIndex: 0, 'aria-orientation': 'vertical', 'aria-label': t('panel.width'), 'aria-valuemin': LEAST, 'aria-valuemax': MOST });
-  app.settings.subscribe(({ sideWidth }) => handle.setAttribute('aria-valuenow', String(sideWidth)), true);
-  const set = (/** @type {number} */ width) => app.set({ sideWidth: Math.round(Math.min(MOST, Math.max(LEAST, width))) });
-  handle.addEventListener('pointerdown', (event) => {
-    event.preventDefault();
-    handle.setPointerCapture(event.pointerId);
-  });
-  handle.addEventListener('pointermove', (event) => {
-    if (handle.hasPointerCapture(event.pointerId)) set(event.clientX - element.getBoundingClientRect().left);
-  });
-  handle.addEventListener('keydown', (event) => {
-    const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    set(app.settings.get().sideWidth + by);
-  });
-  return handle;
 }

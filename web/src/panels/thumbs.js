@@ -2,17 +2,6 @@
 /** @import {App, Picture} from '../app.js' */
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
-import { relative } from '../net/tracker.js';
-
-/**
- * A picture of one of the server's lists. Those name no size.
- * @param {{id: string, name: string, file: string, thumbnail: string, modified?: number, width?: number, height?: number}} row
- * @returns {Picture}
- */
-export function pictureOfRow({ id, name, file, thumbnail, modified, width = 0, height = 0 }) {
-  const version = modified ? `?v=${Math.round(modified * 1000)}` : '';
-  return { id, name, file: relative(file) + version, thumbnail: relative(thumbnail) + version, width, height };
-}
 
 /**
  * A picture that shows itself and its neighbours large when it is pressed.

@@ -6,11 +6,14 @@
 
 /** @import {App} from '../app.js' */
 /** @import {Problem} from '../model/types.js' */
+import { writeJson } from '../app.js';
 import { api } from '../net/api.js';
 import { choose } from '../util/dialog.js';
 import { fill, h, icon } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 import { addLightbox } from './lightbox.js';
+import { Scope } from './scope.js';
 
 const SEEN = 'nodegraph.welcomed';
 
@@ -26,7 +29,7 @@ export function addWelcome(app) {
 function greet(app) {
   if (app.storage?.getItem(SEEN)) return;
   const close = () => {
-    app.storage?.setItem(SEEN, '1');
+    writeJson(app.storage, SEEN, 1);
     card.remove();
     stop();
   };
@@ -35,7 +38,7 @@ function greet(app) {
     h('div', { class: 'welcome-tools' },
       h('button', { type: 'button', onclick: () => void showExamples(app) }, t('file.examples')),
       h('button', { type: 'button', onclick: () => app.actions.run('app.keys') }, t('app.keys')),
-      h('button', { type: 'button', class: 'icon-button welcome-close', 'aria-label': t('panel.dismiss'), title: t('panel.dismiss'), onclick: close }, icon('close'))));
+      iconButton('close', t('panel.dismiss'), close, { class: 'icon-button welcome-close' })));
   document.getElementById('overlays')?.append(card);
   const stop = app.run.subscribe(({ state }) => {
     if (state !== 'none') close();
@@ -48,14 +51,11 @@ function helpWithEmptiness(app) {
   const card = h('div', { class: 'stage-empty', hidden: true }, h('p', {}, t('welcome.empty')),
     h('div', { class: 'welcome-tools' }, action('search.open', 'welcome.addNode'), action('welcome.examples', 'welcome.examples'), action('file.open', 'file.open')));
   document.getElementById('stage')?.append(card);
-  let end = () => {};
-  app.session.subscribe((session) => {
-    end();
+  new Scope().within(app.session, (session) => {
     const show = () => void (card.hidden = session.graph.get().nodes.size > 0 || !session.editable);
-    const ends = [session.graph.subscribe(show), session.textProblems.subscribe(show)];
-    end = () => ends.forEach((each) => each());
     show();
-  }, true);
+    return [session.graph.subscribe(show), session.textProblems.subscribe(show)];
+  });
 }
 
 /** @param {App} app */

@@ -3,8 +3,9 @@
 /** @import {Scope} from './scope.js' */
 import { api, name as piece } from '../net/api.js';
 import { askText } from '../util/dialog.js';
-import { fill, h, icon } from '../util/h.js';
+import { fill, h } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { iconButton } from './buttons.js';
 import { timeText } from './thumbs.js';
 
 /** @typedef {{name: string, size: number, modified: number}} Saved */
@@ -37,16 +38,15 @@ export function mount(app, body, scope) {
   filter.addEventListener('input', draw);
   scope.on(app.online, (online) => online && void read());
   // A file that was saved just now is in the list at once.
-  scope.on(app.session, (session) => scope.add(session.saved.subscribe(() => void read())));
+  scope.within(app.sessions, (sessions) => sessions.map((session) => session.saved.subscribe(() => void read())));
 }
 
 /** @param {App} app @param {Saved} file @param {() => void} changed */
 function row(app, { name, modified }, changed) {
   const open = h('button', { type: 'button', class: 'file-open', title: name, onclick: () => app.actions.run('file.openName', new CustomEvent('open', { detail: { name } })) },
     h('span', { class: 'path' }, name), h('span', { class: 'hint' }, timeText(modified, app.language.get())));
-  const tool = (/** @type {string} */ symbol, /** @type {string} */ label, /** @type {() => Promise<void>} */ run) => h('button', {
-    type: 'button', class: 'icon-button', 'aria-label': label, title: label, onclick: () => void run().catch((error) => app.sayError(error)),
-  }, icon(symbol));
+  const tool = (/** @type {string} */ symbol, /** @type {string} */ label, /** @type {() => Promise<void>} */ run) =>
+    iconButton(symbol, label, () => run().catch((error) => app.sayError(error)));
   return h('li', {}, open,
     tool('rename', t('panel.rename', { name }), () => rename(app, name, changed)),
     tool('trash', t('panel.delete', { name }), () => remove(app, name, changed)));

@@ -13,10 +13,12 @@
 /** @import {EditorState} from '../../vendor/codemirror.js' */
 import { fill, h } from '../util/h.js';
 import { t } from '../util/i18n.js';
+import { widthEdge } from './edge.js';
 import { Editor } from './yaml/editor.js';
 
 const MIN_WIDTH = 240;
-const STEP = 24;
+/** What stays for the canvas. */
+const CANVAS_WIDTH = 320;
 
 /**
  * @param {App} app
@@ -66,7 +68,9 @@ class YamlPanel {
     /** What the editor was at for the sessions that are not shown. @type {WeakMap<Session, EditorState>} */
     this.states = new WeakMap();
     element.setAttribute('aria-label', t('yaml.title'));
-    fill(element, this.#edge(), this.#head(), this.body, this.status);
+    const most = () => Math.max(MIN_WIDTH, window.innerWidth - CANVAS_WIDTH);
+    const edge = widthEdge(app, element, { side: 'left', setting: 'yamlWidth', label: t('yaml.width'), least: MIN_WIDTH, most });
+    fill(element, edge, this.#head(), this.body, this.status);
     app.settings.subscribe(() => this.#fit(), true);
     app.session.subscribe(() => this.#bind());
     app.problems.subscribe(() => this.#showProblems());
@@ -215,42 +219,6 @@ class YamlPanel {
       '×',
     );
     return h('div', { class: 'yaml-head' }, h('h2', {}, t('yaml.title')), close);
-  }
-
-  /** The edge that is dragged, or moved by arrow keys, to make the panel wider. */
-  #edge() {
-    const edge = h('div', {
-      class: 'yaml-edge',
-      role: 'separator',
-      tabIndex: 0,
-      'aria-orientation': 'vertical',
-      'aria-label': t('yaml.width'),
-    });
-    const widen = (/** @type {number} */ width) => {
-      const most = Math.max(MIN_WIDTH, window.innerWidth - 320);
-      this.app.set({ yamlWidth: Math.round(Math.min(most, Math.max(MIN_WIDTH, width))) });
-    };
-    const say = () => {
-      edge.setAttribute('aria-valuenow', String(this.app.settings.get().yamlWidth));
-      edge.setAttribute('aria-valuemin', String(MIN_WIDTH));
-    };
-    this.app.settings.subscribe(say, true);
-    edge.addEventListener('pointerdown', (event) => {
-      if (event.button !== 0) return;
-      event.preventDefault();
-      edge.setPointerCapture(event.pointerId);
-    });
-    edge.addEventListener('pointermove', (event) => {
-      if (edge.hasPointerCapture(event.pointerId)) widen(this.element.getBoundingClientRect().right - event.clientX);
-    });
-    edge.addEventListener('keydown', (event) => {
-      const step = event.key === 'ArrowLeft' ? STEP : event.key === 'ArrowRight' ? -STEP : 0;
-      if (step === 0) return;
-      event.preventDefault();
-      event.stopPropagation();
-      widen(this.app.settings.get().yamlWidth + step);
-    });
-    return edge;
   }
 }
 

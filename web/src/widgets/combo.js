@@ -33,7 +33,6 @@ export function comboControl(frame) {
   return {
     element: h('span', { class: 'widget-control' }, field),
     field,
-    disable: (disabled) => void (field.disabled = disabled),
     show(value) {
       const isBrought = frame.input.upload && Boolean(frame.context.session.file.get().example);
       const known = isBrought || isKnown(frame.input, value);

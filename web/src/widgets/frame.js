@@ -5,11 +5,12 @@
  * @module
  */
 
-/** @import {Graph, InputSpec, Param, Problem, Raw, Scalar} from '../model/types.js' */
+/** @import {Graph, InputSpec, Param, Raw, Scalar} from '../model/types.js' */
 /** @import {Widget, WidgetContext} from './index.js' */
 import { defaultOf, sourceOf } from '../model/catalogue.js';
 import { setParam } from '../model/graph.js';
 import { escaped, refOf, same } from '../model/values.js';
+import { problemsAt } from '../net/check.js';
 import { h } from '../util/h.js';
 import { t } from '../util/i18n.js';
 import { openWidgetMenu, paramMenu } from './menus.js';
@@ -17,7 +18,7 @@ import { paramOf, toParamValue } from '../model/params.js';
 
 /**
  * The part of a widget that differs by kind. `field` is what the label names and what gets the focus; `show` is given the
- * value that holds, which is the default's where the file gives none.
+ * value that holds, which is the default's where the file gives none; `disable` is for what there is besides the field.
  * @typedef {{
  *   element: HTMLElement, field: HTMLElement, show: (value: Raw, isDefault: boolean) => void, destroy?: () => void,
  *   disable?: (disabled: boolean) => void,
@@ -26,27 +27,6 @@ import { paramOf, toParamValue } from '../model/params.js';
 
 let lastId = 0;
 let lastMerge = 0;
-
-/** @type {WeakMap<readonly Problem[], Map<string, Problem[]>>} */
-const byNode = new WeakMap();
-
-/**
- * The problems of a node, found without going through those of all others for each widget.
- * @param {readonly Problem[]} problems
- * @param {string} id
- */
-function problemsAt(problems, id) {
-  let known = byNode.get(problems);
-  if (!known) {
-    known = new Map();
-    for (const problem of problems) {
-      const node = problem.node ?? '';
-      known.set(node, [...known.get(node) ?? [], problem]);
-    }
-    byNode.set(problems, known);
-  }
-  return known.get(id) ?? [];
-}
 
 /**
  * An input whose parameter allows less than the input does.

@@ -78,10 +78,7 @@ export function imageControl(frame) {
   return {
     element: h('span', { class: 'widget-control' }, h('span', { class: 'image-bar' }, combo.element, upload, mask, chooser), well),
     field: combo.field,
-    disable(disabled) {
-      combo.disable?.(disabled);
-      upload.disabled = mask.disabled = disabled;
-    },
+    disable: (disabled) => void (upload.disabled = mask.disabled = disabled),
     show(value, isDefault) {
       combo.show(value, isDefault);
       mask.disabled = typeof value !== 'string' || value === '';

@@ -10,7 +10,7 @@
 /** @import {Graph, InputSpec, Raw, Scalar} from '../model/types.js' */
 /** @import {Frame, Control} from './frame.js' */
 /** @import {Num} from './numbers.js' */
-import { readJson } from '../app.js';
+import { readJson, writeJson } from '../app.js';
 import { defaultOf, specOf } from '../model/catalogue.js';
 import { setInput, setParam } from '../model/graph.js';
 import { refOf } from '../model/values.js';
@@ -74,7 +74,7 @@ function keep(app, session) {
   files.delete(fileKey(session));
   if (ofFile.size) files.set(fileKey(session), Object.fromEntries(ofFile));
   // The newest come last: what was not touched for two hundred files goes.
-  app.storage?.setItem(KEY, JSON.stringify(Object.fromEntries([...files].slice(-200))));
+  writeJson(app.storage, KEY, Object.fromEntries([...files].slice(-200)));
 }
 
 /**

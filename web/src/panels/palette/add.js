@@ -7,7 +7,7 @@
 /** @import {App} from '../../app.js' */
 /** @import {Catalogue} from '../../model/catalogue.js' */
 /** @import {Graph, NodeSpec, Place, Point} from '../../model/types.js' */
-import { readJson } from '../../app.js';
+import { readJson, writeJson } from '../../app.js';
 import { accepts, isWidget, outputName, specOf } from '../../model/catalogue.js';
 import { addNode, connect } from '../../model/graph.js';
 import { firstInputs, stemOf } from '../../model/naming.js';
@@ -21,7 +21,7 @@ import { setControl } from '../../widgets/seed.js';
  * @typedef {{type: string, side: 'input' | 'output', node: string, index?: number, name?: string}} Accept
  */
 
-const RECENT = 'nodegraph.recent';
+const RECENT = 'nodegraph.recentTypes';
 const KEPT = 12;
 
 /** The types that were added last, the latest first. @param {App} app @returns {string[]} */
@@ -32,7 +32,7 @@ export function recentTypes(app) {
 
 /** @param {App} app @param {string} type */
 function noteRecent(app, type) {
-  app.storage?.setItem(RECENT, JSON.stringify([type, ...recentTypes(app).filter((name) => name !== type)].slice(0, KEPT)));
+  writeJson(app.storage, RECENT, [type, ...recentTypes(app).filter((name) => name !== type)].slice(0, KEPT));
 }
 
 /**
@@ -116,23 +116,13 @@ export function addType(app, spec, at, accept) {
   return id;
 }
 
-/** The middle of what the canvas shows, in its units and in the window's. @param {App} app */
-export function middle(app) {
-  const box = document.getElementById('stage')?.getBoundingClientRect() ?? new DOMRect(0, 0, window.innerWidth, window.innerHeight);
-  const { x, y, scale } = app.camera.get();
-  return {
-    x: Math.round(x + box.width / 2 / scale), y: Math.round(y + box.height / 2 / scale),
-    clientX: box.left + box.width / 2, clientY: box.top + box.height / 2,
-  };
-}
-
 /**
  * Add a node in the middle of what is seen, beside one that lies there already.
  * @param {App} app
  * @param {NodeSpec} spec
  */
 export function addInMiddle(app, spec) {
-  const at = middle(app);
+  const at = app.middle();
   const { places } = app.session.get().graph.get();
   const corner = { x: at.x - 115, y: at.y - 60 };
   while ([...places.values()].some(({ x, y }) => Math.abs(x - corner.x) < 20 && Math.abs(y - corner.y) < 20)) {

@@ -20,6 +20,13 @@ export function typeHelp(catalogue, spec) {
     ...sockets(catalogue, t('palette.inputs'), spec.inputs), ...sockets(catalogue, t('palette.outputs'), spec.outputs));
 }
 
+/** A dot in the colour of a type. @param {Catalogue} catalogue @param {string} type */
+export function typeDot(catalogue, type) {
+  const dot = h('span', { class: 'type-dot' });
+  dot.style.background = colourOf(catalogue, type);
+  return dot;
+}
+
 /**
  * @param {Catalogue} catalogue
  * @param {string} title
@@ -27,10 +34,6 @@ export function typeHelp(catalogue, spec) {
  */
 function sockets(catalogue, title, all) {
   if (all.length === 0) return [];
-  const items = all.map(({ name, type, help }) => {
-    const dot = h('span', { class: 'type-dot' });
-    dot.style.background = colourOf(catalogue, type);
-    return h('li', {}, dot, h('b', {}, name), ` ${type}`, help ? ` – ${help}` : '');
-  });
+  const items = all.map(({ name, type, help }) => h('li', {}, typeDot(catalogue, type), h('b', {}, name), ` ${type}`, help ? ` – ${help}` : ''));
   return [h('h4', {}, title), h('ul', {}, ...items)];
 }

@@ -8,6 +8,8 @@
 /** @import {Catalogue} from '../../model/catalogue.js' */
 /** @import {Where} from './where.js' */
 import { accepts, isWidget, outputName, specOf } from '../../model/catalogue.js';
+import { renderScalar } from '../../model/render.js';
+import { escaped } from '../../model/values.js';
 import { writeRef } from '../../model/values.js';
 import { partAround } from './nodes.js';
 import { usesAt, whereAt } from './where.js';
@@ -57,8 +59,6 @@ const VALUES = new Map([
   ['cache', ['auto', 'off', 'refresh', 'memory']],
 ]);
 const PARAM_TYPES = ['STRING', 'INT', 'FLOAT', 'BOOLEAN', 'ANY'];
-const PLAIN = /^[A-Za-z_./][\w./() -]*$/;
-const RESERVED = /^(?:true|false|null|yes|no|on|off)$/i;
 
 /**
  * What could be written at `pos`.
@@ -293,19 +293,9 @@ function choices(input, where) {
   const found = input?.choices ?? (input?.type === 'BOOLEAN' ? [true, false] : []);
   return found.map((choice, index) => {
     const label = String(choice);
-    const insert = typeof choice === 'string' ? written(choice, where.flow) : label;
+    const insert = renderScalar(escaped(choice), { flow: where.flow });
     return { label, kind: 'value', ...(insert === label ? {} : { insert }), boost: 99 - Math.min(index, 99) };
   });
-}
-
-/**
- * A text as a value, in quotes where it would read as something else.
- * @param {string} text
- * @param {boolean} flow
- */
-function written(text, flow) {
-  const plain = PLAIN.test(text) && !RESERVED.test(text) && !text.endsWith(' ') && !(flow && /[,[\]{}]/.test(text));
-  return plain ? text : JSON.stringify(text);
 }
 
 /**

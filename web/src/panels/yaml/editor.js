@@ -153,10 +153,6 @@ export class Editor {
     this.view.focus();
   }
 
-  destroy() {
-    this.view.destroy();
-  }
-
   /**
    * @param {number} from
    * @param {number} to
@@ -226,7 +222,6 @@ export class Editor {
   /** Undo is the owner's; Ctrl+Enter and Ctrl+S are the page's. */
   #keys() {
     const { cm } = this;
-    const own = new Set(['Mod-Enter']);
     return cm.keymap.of([
       {
         key: 'Mod-z',
@@ -241,7 +236,7 @@ export class Editor {
       ...cm.lintKeymap,
       ...cm.searchKeymap,
       ...cm.foldKeymap,
-      ...cm.defaultKeymap.filter((binding) => !own.has(binding.key ?? '')),
+      ...cm.defaultKeymap.filter(({ key }) => key !== 'Mod-Enter'),
       // Escape, then Tab, leaves the text
       cm.indentWithTab,
     ]);

@@ -8,6 +8,7 @@
 /** @import {Catalogue} from '../../model/catalogue.js' */
 import { outputIndex, specOf } from '../../model/catalogue.js';
 import { refOf } from '../../model/values.js';
+import { writeExact } from '../../net/exact.js';
 import { NODE_KEYS, PARAM_KEYS, ROOT_KEYS, specAt } from './complete.js';
 import { partAround } from './nodes.js';
 import { whereAt } from './where.js';
@@ -88,7 +89,7 @@ function ofType(spec) {
 function ofInput(input) {
   const facts = [input.type];
   if (input.min !== undefined || input.max !== undefined) facts.push(`${input.min ?? ''}…${input.max ?? ''}`);
-  if (input.default !== undefined && input.default !== null) facts.push(`= ${JSON.stringify(input.default)}`);
+  if (input.default !== undefined && input.default !== null) facts.push(`= ${writeExact(input.default)}`);
   const choices = input.choices ?? [];
   if (choices.length)
     facts.push(choices.slice(0, MOST_CHOICES).join(', ') + (choices.length > MOST_CHOICES ? ', …' : ''));
