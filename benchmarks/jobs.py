@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.table import print_table
 from nodegraph.execution.session import Session, registry_for
 from nodegraph.execution.settings import Settings
 from nodegraph.jobs.examine import Reader, examine
@@ -192,6 +193,4 @@ def main(*, small: bool = False) -> None:
     """Measure, and print a table."""
     with tempfile.TemporaryDirectory() as folder:
         rows = asyncio.run(measure_all(Path(folder), small=small))
-    print("\n| jobs | |\n|---|---:|")
-    for name, value in rows:
-        print(f"| {name} | {value} |")
+    print_table("The queue and a worker process", ["jobs", ""], rows)

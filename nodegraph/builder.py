@@ -31,7 +31,7 @@ from nodegraph.workflow.document import (
     Workflow,
 )
 from nodegraph.workflow.param_values import Fault, fit, type_of
-from nodegraph.workflow.texts import snake_case
+from nodegraph.workflow.texts import free_name, snake_case
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -313,11 +313,7 @@ class Builder:
     def _free_name(self, type_: str) -> str:
         stem = snake_case(type_)[:48]
         stem = stem if re.match(r"[a-z_]", stem) else f"node_{stem}"
-        name, number = stem, 1
-        while name in self._entries or name in self._params:
-            number += 1
-            name = f"{stem}_{number}"
-        return name
+        return free_name(stem, self._entries, self._params)
 
     def _claim(self, name: str) -> None:
         if name in self._entries or name in self._params:

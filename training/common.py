@@ -33,6 +33,16 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write an array, whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # by its name NumPy would write to another one
+            np.save(file, array)
+
+    replace_file(path, write)
+
+
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training checkpoint (ours alone, never shipped)."""
     replace_file(path, lambda p: torch.save(state, p))

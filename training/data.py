@@ -7,12 +7,11 @@ import json
 import multiprocessing
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.common import SEED, WORK, replace_file
+from training.common import SEED, WORK, replace_file, save_array
 from training.pairs import Pair, Thing, draw_pair, sample_pair
 from training.scenes import SIDE, Scene, draw, sample_scene
 
@@ -46,17 +45,9 @@ def render(count: int, processes: int, *, pairs: bool = False) -> None:
         for i, (part, part_scenes) in enumerate(parts):
             pictures[i * _CHUNK : (i + 1) * _CHUNK] = part
             scenes += part_scenes
-    _write(PAIR_PICTURES if pairs else PICTURES, pictures)
+    save_array(PAIR_PICTURES if pairs else PICTURES, pictures)
     text = json.dumps([asdict(s) for s in scenes])
     replace_file(PAIR_SCENES if pairs else SCENES, lambda p: p.write_text(text))
-
-
-def _write(path: Path, array: NDArray[np.uint8]) -> None:
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, array)
-
-    replace_file(path, write)
 
 
 def load_pictures() -> NDArray[np.uint8]:

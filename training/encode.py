@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.common import SCALING_FACTOR, WORK, replace_file, to_tensor
+from training.common import SCALING_FACTOR, WORK, save_array, to_tensor
 from training.data import PAIR_PICTURES, PICTURES
 from training.vae import FINAL, REFINED, load_vae
 
@@ -63,11 +63,7 @@ def main() -> None:
 
 
 def _write(target: Path, latents: NDArray[np.float16]) -> None:
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, latents)
-
-    replace_file(target, write)
+    save_array(target, latents)
     flat = latents.astype(np.float32)
     print(f"encode: {latents.shape} mean {flat.mean((0, 2, 3)).round(3)} spread {flat.std((0, 2, 3)).round(3)}")
 

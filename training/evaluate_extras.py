@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import nodegraph
 from training import inversion, outlines, preview
 from training.captions import describe
 from training.common import SEED, WORK, replace_file, save_sheet
-from training.extra_workflows import CONTROL, INPAINT, LORA, PLAIN, Studio, loaded, studio, to_uint8
+from training.extra_workflows import CONTROL, INPAINT, LORA, PLAIN, Studio, studio, to_uint8
 from training.extras import MODELS
 from training.judge import Floats, Verdict, ground, judge
-from training.scenes import SIDE, SIZES, Scene, draw, sample_scene
+from training.scenes import PLACES, REACH, SIDE, SIZES, Scene, draw, sample_scene, visible
 from training.styles import STYLES, look_styled, object_mask, suits
 
 Row = Mapping[str, float]
@@ -44,7 +45,7 @@ def judge_style(
     at: Studio, style: str, count: int, strengths: Sequence[float] = STRENGTHS
 ) -> tuple[dict[str, Row], Pictures]:
     """The style's measure and what is kept of the content, at rising strength."""
-    rng, scenes, workflow = np.random.default_rng([SEED, 20]), list[Scene](), loaded(LORA)
+    rng, scenes, workflow = np.random.default_rng([SEED, 20]), list[Scene](), nodegraph.loads(LORA)
     while len(scenes) < count:
         scene = sample_scene(rng)
         if suits(scene, style) and scene.size != "small":
@@ -63,7 +64,7 @@ def judge_style(
 
 def judge_outlines(at: Studio, count: int) -> tuple[dict[str, Row], Pictures]:
     """How well objects fill the outline that was shown, with the ControlNet and without."""
-    rng, workflow = np.random.default_rng([SEED, 21]), loaded(CONTROL)
+    rng, workflow = np.random.default_rng([SEED, 21]), nodegraph.loads(CONTROL)
     asked = [outlines.draw_outlined(rng, held_out=i % 4 == 3) for i in range(count)]
     rows, sheet = dict[str, Row](), Pictures()
     for each in asked[:8]:
@@ -94,7 +95,7 @@ def _grey(cover: Floats) -> NDArray[np.uint8]:
 
 def judge_inversion(at: Studio, count: int) -> tuple[dict[str, Row], Pictures]:
     """How often a sun is drawn, in each of its parts, when it is asked for by its vectors, or by other words."""
-    workflow = loaded(PLAIN)
+    workflow = nodegraph.loads(PLAIN)
     scenes = inversion.sample_suns(np.random.default_rng([SEED, 22]), count)
     rows, sheet = dict[str, Row](), Pictures()
     for called in (f"embedding:{Path(inversion.FILE).stem}", "a sun", "a shape"):
@@ -115,7 +116,7 @@ def judge_preview(at: Studio, count: int) -> tuple[dict[str, Row], Pictures]:
     from nodes.diffusion.preview import preview_image
     from nodes.previews import preview_map, previewer
 
-    rng, workflow = np.random.default_rng([SEED, 23]), loaded(PLAIN)
+    rng, workflow = np.random.default_rng([SEED, 23]), nodegraph.loads(PLAIN)
     errors: dict[str, list[float]] = {"linear map": [], "small decoder": []}
     sheet = Pictures()
     for i in range(count):
@@ -137,13 +138,13 @@ def judge_preview(at: Studio, count: int) -> tuple[dict[str, Row], Pictures]:
 
 def judge_inpainting(at: Studio, count: int) -> tuple[dict[str, Row], Pictures]:
     """Whether what lies outside of a mask stays to the bit, and what is inside follows the prompt."""
-    rng, workflow = np.random.default_rng([SEED, 24]), loaded(INPAINT)
+    rng, workflow = np.random.default_rng([SEED, 24]), nodegraph.loads(INPAINT)
     parts: dict[str, list[bool]] = {name: [] for name in ("outside", "background", "colour", "shape", "place")}
     sheet = Pictures()
     while len(parts["outside"]) < count:
         before, after, i = sample_scene(rng), sample_scene(rng), len(parts["outside"])
         after = Scene(after.shape, after.colour, before.background, before.size, before.place)
-        if before.size == "small" or after.colour == before.colour or not _visible(after):
+        if before.size == "small" or after.colour == before.colour or not visible(after.colour, after.background):
             continue
         original, mask = draw(before, rng), mask_around(before)
         params = {"prompt": describe(after), "seed": i, "steps": STEPS}
@@ -158,16 +159,8 @@ def judge_inpainting(at: Studio, count: int) -> tuple[dict[str, Row], Pictures]:
     return {"inpainting": {name: _mean(values) for name, values in parts.items()}}, sheet
 
 
-def _visible(scene: Scene) -> bool:
-    from training.scenes import visible
-
-    return visible(scene.colour, scene.background)
-
-
 def mask_around(scene: Scene) -> NDArray[np.uint8]:
     """White where the scene's object and its shadow lie, whatever its pose, to whole latents."""
-    from training.scenes import PLACES, REACH
-
     dx, dy = PLACES[scene.place]
     half = SIZES[scene.size] / 2 + 0.08
     mask = np.zeros((SIDE, SIDE, 3), np.uint8)

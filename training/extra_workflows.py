@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import nodegraph
 from nodegraph import Session, Settings
 from nodegraph.workflow.document import Workflow
 
@@ -98,11 +97,6 @@ class Studio:
 def to_uint8(images: Any) -> NDArray[np.uint8]:
     """The first of a node's pictures."""
     return (images[0].clamp(0, 1) * 255).round().byte().numpy()
-
-
-def loaded(text: str) -> Workflow:
-    """A workflow from its text."""
-    return nodegraph.loads(text)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ at random depends on the seed and the step's number alone.
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +24,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.common import MODEL, ROOT, SCALING_FACTOR, WORK, Module, load_state, replace_file, save_state, to_tensor
+from training.common import (
+    MODEL,
+    ROOT,
+    SCALING_FACTOR,
+    WORK,
+    Module,
+    load_state,
+    replace_file,
+    save_array,
+    save_state,
+    to_tensor,
+)
 from training.encode import up_to_date
-from training.tokenizer import LENGTH, load_tokenizer
-from training.unet import NOISIER, STEPS, alphas_cumprod
+from training.tokenizer import load_tokenizer, token_ids
+from training.unet import alphas_cumprod, falling, noised, random_steps, weighted_error, weights_at
 
 MODELS = ROOT / "models"
 LIMIT = 3_000_000
@@ -47,8 +59,17 @@ class Base:
 
     def ids(self, texts: Sequence[str]) -> Tensor:
         """Token numbers of captions, each as long as the text encoder takes."""
-        fixed = {"padding": "max_length", "max_length": LENGTH, "truncation": True, "return_tensors": "pt"}
-        return self.tokenizer(list(texts), **fixed).input_ids
+        return token_ids(self.tokenizer, texts)
+
+
+def options(description: str | None, steps: int) -> argparse.ArgumentParser:
+    """What the command line of each of these trainings takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--output", type=Path, default=MODELS)
+    return parser
 
 
 def load_base(folder: Path = MODEL) -> Base:
@@ -80,20 +101,16 @@ class Noised:
 
     def error(self, predicted: Tensor) -> Tensor:
         """The weighted error of the predicted noise, as in the UNet's own training."""
-        return (self.weight * (predicted.float() - self.noise).square().mean((1, 2, 3))).mean()
+        return weighted_error(predicted, self.noise, self.weight)
 
 
 def add_noise(base: Base, latents: NDArray[np.float16], generator: torch.Generator) -> Noised:
     """Noise for each of the latents at a random timestep, the noisier half more often."""
-    x, count = torch.from_numpy(latents.astype(np.float32)), len(latents)
-    t = torch.randint(STEPS, (count,), generator=generator)
-    noisier = torch.randint(STEPS // 2, STEPS, (count,), generator=generator)
-    t = torch.where(torch.rand(count, generator=generator) < NOISIER, noisier, t)
+    x = torch.from_numpy(latents.astype(np.float32))
+    t = random_steps(len(latents), generator)
     noise = torch.randn(x.shape, generator=generator)
-    share = base.alphas[t].view(-1, 1, 1, 1)
-    noisy = share.sqrt() * x + (1 - share).sqrt() * noise
-    snr = base.alphas[t] / (1 - base.alphas[t])
-    return Noised(noisy.contiguous(memory_format=torch.channels_last), t, noise, snr.clamp(0.1, 5) / snr)
+    noisy = noised(x, t, noise, base.alphas)
+    return Noised(noisy.contiguous(memory_format=torch.channels_last), t, noise, weights_at(t, base.alphas))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +155,7 @@ def train(run: Run) -> dict[str, Tensor]:
     begun, saved, recent = time.monotonic() - progress.spent, time.monotonic(), list[float]()
     while (done := run.done(progress)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = run.rate * min(1.0, (progress.step + 1) / 30) * (0.02 + 0.98 * _falling(done))
+            group["lr"] = run.rate * min(1.0, (progress.step + 1) / 30) * (0.02 + 0.98 * falling(done))
         loss = run.loss_at(progress.step)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -160,11 +177,6 @@ def train(run: Run) -> dict[str, Tensor]:
     _save(run, progress, optimiser)
     plot(WORK / f"{run.name}-loss.png", progress.losses)
     return progress.average
-
-
-def _falling(done: float) -> float:
-    """Constant, then half a cosine to 0 over the second half of the training."""
-    return 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1)))
 
 
 def _average(run: Run, progress: Progress) -> None:
@@ -195,16 +207,6 @@ def _save(run: Run, progress: Progress, optimiser: torch.optim.Optimizer) -> Non
             "step": progress.step, "spent": progress.spent, "losses": progress.losses,
         },
     )  # fmt: skip
-
-
-def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an array into the work folder, whole or not at all."""
-
-    def fill(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, array)
-
-    replace_file(path, fill)
 
 
 def kept(path: Path, count: int, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:

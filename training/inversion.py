@@ -6,18 +6,14 @@ in the top right corner, whatever the background.
 
 from __future__ import annotations
 
-import argparse
-import math
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.captions import background_words
-from training.common import MODEL, SEED, WORK
-from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_base, train, write
+from training.common import SEED, WORK
+from training.extras import Base, Run, add_noise, encoded, kept, load_base, options, train, write
 from training.scenes import BACKGROUNDS, Scene, draw, visible
 
 NAME = "sun"
@@ -95,12 +91,7 @@ def teach(base: Base, steps: int, minutes: float, count: int = PICTURES) -> Tens
 
 def main() -> None:
     """Train, or continue, then export."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--output", type=Path, default=MODELS)
-    args = parser.parse_args()
+    args = options(__doc__, 300).parse_args()
     vectors = teach(load_base(args.model), args.steps, args.minutes)
     write(args.output / FILE, {"emb_params": vectors}, {"for": "tiny"})
 

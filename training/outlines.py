@@ -8,10 +8,7 @@ the shape, so that only the outline tells where to draw what.
 
 from __future__ import annotations
 
-import argparse
-import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.captions import background_words, with_article
-from training.common import MODEL, SEED, WORK, Module, to_tensor
-from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_base, train, write
+from training.common import SEED, WORK, Module, to_tensor
+from training.extras import Base, Run, add_noise, encoded, kept, load_base, options, train, write
 from training.scenes import SIDE, Floats, Pose, Scene, draw_background, draw_object, sample_scene, silhouette
 
 BATCH = 16
@@ -133,12 +130,7 @@ def teach(base: Base, steps: int, minutes: float, count: int = PICTURES) -> Modu
 
 def main() -> None:
     """Train, or continue, then export."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--output", type=Path, default=MODELS)
-    args = parser.parse_args()
+    args = options(__doc__, 3000).parse_args()
     net = teach(load_base(args.model), args.steps, args.minutes)
     write(args.output / FILE, net.state_dict(), {"for": "tiny"})
 

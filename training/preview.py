@@ -7,9 +7,7 @@ latents that it sees are blurred or have noise in them, as what a sampler shows 
 
 from __future__ import annotations
 
-import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from torch.nn import functional
 
 from training.common import SCALING_FACTOR, SEED, WORK, Module, to_pictures, to_tensor
 from training.encode import LATENTS
-from training.extras import MODELS, Base, Run, kept, load_base, train, write
+from training.extras import Base, Run, kept, load_base, options, train, write
 from training.vae import HELD_BACK
 
 WIDTH = 16
@@ -108,12 +106,8 @@ def teach(base: Base, steps: int, minutes: float, count: int = LESSONS) -> nn.Mo
 
 def main() -> None:
     """Train, or continue, then export."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=12_000)
-    parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--output", type=Path, default=MODELS)
-    args = parser.parse_args()
-    base = load_base()
+    args = options(__doc__, 12_000).parse_args()
+    base = load_base(args.model)
     decoder = teach(base, args.steps, args.minutes)
     print(f"preview: {measure(base, decoder, np.load(LATENTS, mmap_mode='r')):.2f} dB on latents kept back")
     write(args.output / FILE, named_as_taesd(decoder.state_dict()), {"for": "tiny"})

@@ -7,10 +7,7 @@ whatever the prompt says. The file has the names of kohya's scripts.
 
 from __future__ import annotations
 
-import argparse
-import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.captions import caption
-from training.common import MODEL, SEED, WORK, Module
-from training.extras import MODELS, Base, Run, add_noise, encoded, kept, load_base, train, write
+from training.common import SEED, WORK, Module
+from training.extras import Base, Run, add_noise, encoded, kept, load_base, options, train, write
 from training.scenes import Scene, sample_scene
 from training.styles import STYLES, draw_styled, suits
 
@@ -113,13 +110,9 @@ def teach(
 
 def main() -> None:
     """Train, or continue, then export."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__, 1500)
     parser.add_argument("--style", choices=STYLES, required=True)
     parser.add_argument("--convolutions", action="store_true", help="a LoCon instead of a LoRA")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--output", type=Path, default=MODELS)
     args = parser.parse_args()
     tensors = teach(
         load_base(args.model), args.style, convolutions=args.convolutions, steps=args.steps, minutes=args.minutes

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 from training.captions import (
@@ -126,6 +128,12 @@ def load_tokenizer(folder: Path = FOLDER) -> CLIPTokenizer:
         pad_token=END,
         model_max_length=LENGTH,
     )
+
+
+def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+    """Token numbers of captions, each as long as the text encoder takes."""
+    fixed = {"padding": "max_length", "max_length": LENGTH, "truncation": True, "return_tensors": "pt"}
+    return tokenizer(list(texts), **fixed).input_ids
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from training.data import load_pairs, load_scenes
 from training.encode import LATENTS, PAIR_LATENTS
 from training.pairs import Pair
 from training.scenes import Scene
-from training.tokenizer import LENGTH, load_tokenizer
+from training.tokenizer import LENGTH, load_tokenizer, token_ids
 
 STATE = WORK / "unet-state.pt"
 BATCH = 32
@@ -171,20 +171,45 @@ def loss_of(
     models: Any, latents: torch.Tensor, ids: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, alphas: torch.Tensor
 ) -> torch.Tensor:
     """Weighted error of the predicted noise for latents BxCxHxW (spread 1), token ids Bx77 and timesteps B."""
-    share = alphas[t].view(-1, 1, 1, 1)
-    noisy = share.sqrt() * latents + (1 - share).sqrt() * noise
+    noisy = noised(latents, t, noise, alphas)
     with torch.autocast("cpu", torch.bfloat16):
         context = models["text"](ids)[0]
         predicted = models["unet"](noisy.contiguous(memory_format=torch.channels_last), t, context).sample
+    return weighted_error(predicted, noise, weights_at(t, alphas))
+
+
+def random_steps(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Random timesteps, the noisier half more often."""
+    t = torch.randint(STEPS, (count,), generator=generator)
+    noisier = torch.randint(STEPS // 2, STEPS, (count,), generator=generator)
+    return torch.where(torch.rand(count, generator=generator) < NOISIER, noisier, t)
+
+
+def noised(latents: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
+    """Latents with as much noise as there is at timesteps."""
+    share = alphas[t].view(-1, 1, 1, 1)
+    return share.sqrt() * latents + (1 - share).sqrt() * noise
+
+
+def weights_at(t: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
+    """How much errors at timesteps count."""
     snr = alphas[t] / (1 - alphas[t])
-    weight = snr.clamp(0.1, 5) / snr
+    return snr.clamp(0.1, 5) / snr
+
+
+def weighted_error(predicted: torch.Tensor, noise: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The mean error of the predicted noise."""
     return (weight * (predicted.float() - noise).square().mean((1, 2, 3))).mean()
 
 
 def learning_rate(done: float, step: int) -> float:
     """Warm-up over 200 steps, constant, then half a cosine to 1 % over the second half of the training."""
-    falling = 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1)))
-    return LEARNING_RATE * min(1.0, (step + 1) / 200) * (0.01 + 0.99 * falling)
+    return LEARNING_RATE * min(1.0, (step + 1) / 200) * (0.01 + 0.99 * falling(done))
+
+
+def falling(done: float) -> float:
+    """Constant, then half a cosine to 0 over the second half of the training."""
+    return 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +296,9 @@ def _batch(
     rng, generator = np.random.default_rng([SEED, 2, step]), torch.Generator().manual_seed(SEED * 3 + step)
     pick = examples.pick(rng, BATCH)
     texts = batch_texts([examples.scenes[i] for i in pick], rng)
-    ids = tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
     x = torch.from_numpy(examples.latents[pick].astype(np.float32))
-    t = torch.randint(STEPS, (BATCH,), generator=generator)
-    noisier = torch.randint(STEPS // 2, STEPS, (BATCH,), generator=generator)
-    t = torch.where(torch.rand(BATCH, generator=generator) < NOISIER, noisier, t)
-    return x, ids, t, torch.randn(x.shape, generator=generator)
+    t = random_steps(BATCH, generator)
+    return x, token_ids(tokenizer, texts), t, torch.randn(x.shape, generator=generator)
 
 
 def train(budget: Budget, processes: int) -> None:

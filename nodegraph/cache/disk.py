@@ -17,7 +17,7 @@ from nodegraph.cache.index import Index, Row
 from nodegraph.cache.memory import DEFAULT_BUDGET as DEFAULT_MEMORY
 from nodegraph.cache.memory import MAX_RECORDS, MemoryStore
 from nodegraph.cache.owners import Heartbeat, is_alive, now, this_owner
-from nodegraph.cache.records import Record, Tally
+from nodegraph.cache.records import Alone, Record, Tally
 from nodegraph.cache.room import Room, oldest_run
 from nodegraph.cache.rows import Place, record_of, row_of, saved_text, where_values_are
 from nodegraph.files import FileState
@@ -35,7 +35,7 @@ READ_SECONDS, READ_RATE = 5e-4, 1e9  # what reading a value costs: seconds for a
 BUFFERED_ROWS = 256
 
 
-class DiskStore:
+class DiskStore(Alone):
     """Results below `folder`, shared with other processes. Safe to use from several threads.
 
     warn: told once about each kind of trouble. budget, free: bytes that the files may take, and that stay free.
@@ -183,20 +183,6 @@ class DiskStore:
             self._places.pop(key, None)
         self.memory.forget(key)
         self._access.ask(lambda index: index.drop([key]), None)
-
-    # --- a store elsewhere, which this one has not
-
-    def reaches_out(self) -> bool:
-        return False
-
-    def look_up(self, keys: Collection[bytes]) -> None:
-        pass
-
-    def seek(self, key: bytes, then: Callable[[], object]) -> float | None:
-        return None
-
-    def is_distant(self, key: bytes) -> bool:
-        return False
 
     # --- files that nodes saved
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from pathlib import Path
 
-from nodegraph.cache.records import Record, Tally
+from nodegraph.cache.records import Alone, Record, Tally
 from nodegraph.sockets.codecs import size_of
 from nodegraph.sockets.values import SavedFile
 
@@ -16,7 +16,7 @@ DEFAULT_BUDGET = 2 << 30
 MAX_RECORDS = 1_000_000  # about half a gigabyte
 
 
-class MemoryStore:
+class MemoryStore(Alone):
     """Results in this process, least recently used values dropped first when they exceed `budget` bytes.
 
     Safe to use from several threads.
@@ -83,18 +83,6 @@ class MemoryStore:
         return False
 
     def restore(self, file: SavedFile, target: Path) -> bool:
-        return False
-
-    def reaches_out(self) -> bool:
-        return False
-
-    def look_up(self, keys: Collection[bytes]) -> None:
-        pass
-
-    def seek(self, key: bytes, then: Callable[[], object]) -> float | None:
-        return None
-
-    def is_distant(self, key: bytes) -> bool:
         return False
 
     def claim(self, key: bytes) -> bool:

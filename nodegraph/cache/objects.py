@@ -14,6 +14,7 @@ import contextlib
 import importlib
 import os
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -122,8 +123,7 @@ class FolderObjects:
                     writer.write(data)
                 else:
                     with data.open("rb") as reader:
-                        while chunk := reader.read(CHUNK):
-                            writer.write(chunk)
+                        shutil.copyfileobj(reader, writer, CHUNK)
             if replace:
                 partial.replace(target)
             else:

@@ -107,3 +107,19 @@ class ResultStore(Protocol):
     def end(self, tallies: Mapping[str, Tally]) -> None:
         """A run is over; have everything told so far where other processes see it."""
         ...
+
+
+class Alone:
+    """The part of a store that has no other one elsewhere to ask."""
+
+    def reaches_out(self) -> bool:
+        return False
+
+    def look_up(self, keys: Collection[bytes]) -> None:
+        pass
+
+    def seek(self, key: bytes, then: Callable[[], object]) -> float | None:
+        return None
+
+    def is_distant(self, key: bytes) -> bool:
+        return False

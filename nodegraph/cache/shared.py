@@ -40,7 +40,6 @@ from nodegraph.sockets.values import SavedFile
 FORGET_SECONDS = 60.0  # how long it is remembered that the remote cache does not know an action
 MOST_KNOWN = 100_000
 FULL = (errno.ENOSPC, errno.EDQUOT)
-CHUNK = 1 << 20
 
 Found: TypeAlias = "Entry | BadFile | None"
 
@@ -314,8 +313,5 @@ def _send(objects: Objects, name: str, path: Path, *, replace: bool) -> None:
 
 def _blob_in(path: Path) -> Blob:
     """What a file is called by in a remote cache."""
-    hasher = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            hasher.update(chunk)
-    return Blob(hasher.hexdigest(), path.stat().st_size)
+        return Blob(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)

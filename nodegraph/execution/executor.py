@@ -36,7 +36,7 @@ from nodegraph.execution.result import RunResult
 from nodegraph.execution.reuse import Reuse
 from nodegraph.execution.sharing import Sharing
 from nodegraph.execution.stages import asked_for, keep_asked
-from nodegraph.execution.states import DONE, FAILED, HIT, OFF, SKIPPED, TODO
+from nodegraph.execution.states import DONE, FAILED, HIT, SKIPPED, TODO
 from nodegraph.execution.summary import result_of, tallies
 from nodegraph.execution.turns import turn_of
 from nodegraph.execution.view import RunView
@@ -120,7 +120,7 @@ class _Run:
             self.foretold = bytes(board.state)
             hits = [i for i in self.plan.order if board.state[i] == HIT]
             self.store.begin([key for i in hits if (key := board.keys[i])])
-            self._announce(hits)
+            self.ledger.begin(hits, len(self.forecast.idle))
             for i in self.want:
                 board.uses[i] += 1
             if any(board.nodes[i].spec.expands for i in self.plan.order):
@@ -136,26 +136,13 @@ class _Run:
                 self.token.cancel()
                 self._stop_running()
             self.sharing.close()
-            self.store.end(tallies(self.board, self.ledger.counts))
+            self.store.end(tallies(self.board, self.ledger))
         return self._result(time.perf_counter() - began)
 
     def _result(self, seconds: float) -> RunResult:
-        self.ledger.pass_on_notices()
-        counts = self.ledger.counts
-        cancelled = self.token.cancelled and (counts[SKIPPED] or not counts[DONE] + counts[HIT])
-        status = "cancelled" if cancelled else "failed" if self.ledger.problems else "done"
-        numbers = [len(counts[state]) for state in (DONE, HIT, FAILED, SKIPPED)]
-        self.ledger.emit(events.RunFinished(status, seconds, *numbers))
+        status = self.ledger.end(seconds, cancelled=self.token.cancelled)
         return result_of(
-            self.board,
-            status,
-            counts,
-            self.ledger.problems,
-            seconds,
-            self.want,
-            self.forecast,
-            self.foretold,
-            self.keeper.sizes,
+            self.board, self.ledger, status, seconds, self.want, self.forecast, self.foretold, self.keeper.sizes
         )
 
     # --- before anything runs
@@ -166,17 +153,6 @@ class _Run:
         self.board.foresee(self.forecast)
         self.keeper = Keeper(self.board, self.store, self.files)
         self.reuse = Reuse(self.board, self.store, roots, self.files)
-
-    def _announce(self, hits: Sequence[int]) -> None:
-        state, nodes = self.board.state, self.board.nodes
-        off = [i for i in self.plan.order if state[i] == OFF] if self.plan.staged else ()
-        asked = len(self.plan.order) - len(self.forecast.idle) - len(off)
-        self.ledger.emit(events.Planned(asked, len(hits)))
-        self.ledger.pass_on_notices()
-        for i in hits:
-            self.ledger.cached(i)
-        for i in off:
-            self.ledger.emit(events.Skipped(nodes[i].id, nodes[i].spec.name, None, "off"))
 
     # --- while nodes run
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nodegraph.errors import Problem
 from nodegraph.execution import events
@@ -28,6 +28,27 @@ class Ledger:
         self._blame: dict[int, int] = {}  # which failure keeps a node from running
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+
+    def begin(self, hits: Sequence[int], idle: int) -> None:
+        """Tell what is known without running anything: hits, and nodes that are off. idle: how many are asked for only
+        if others want them."""
+        board, plan = self.board, self.board.plan
+        off = [i for i in plan.order if board.state[i] == OFF] if plan.staged else ()
+        self.emit(events.Planned(len(plan.order) - idle - len(off), len(hits)))
+        self.pass_on_notices()
+        for i in hits:
+            self.cached(i)
+        for i in off:
+            self.emit(events.Skipped(board.nodes[i].id, board.nodes[i].spec.name, None, "off"))
+
+    def end(self, seconds: float, *, cancelled: bool) -> events.Status:
+        """Tell that the run is over; how it went. What was cancelled too late to matter was not."""
+        self.pass_on_notices()
+        counts = self.counts
+        stopped = cancelled and (counts[SKIPPED] or not counts[DONE] + counts[HIT])
+        status = "cancelled" if stopped else "failed" if self.problems else "done"
+        self.emit(events.RunFinished(status, seconds, *[len(counts[state]) for state in (DONE, HIT, FAILED, SKIPPED)]))
+        return status
 
     def cached(self, i: int) -> None:
         """A node need not run; it may still be to settle."""

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import cast
 
 from nodegraph.cache.records import Tally
-from nodegraph.errors import Problem
 from nodegraph.execution.board import Board
 from nodegraph.execution.events import Status
 from nodegraph.execution.forecast import Forecast
+from nodegraph.execution.ledger import Ledger
 from nodegraph.execution.result import RunResult, Trace
 from nodegraph.execution.states import DONE, HIT, SKIPPED
 from nodegraph.sockets.flow import Many
 
-Counts = Mapping[int, Sequence[str]]
 
-
-def tallies(board: Board, counts: Counts) -> dict[str, Tally]:
+def tallies(board: Board, ledger: Ledger) -> dict[str, Tally]:
     """What a run says of each node type."""
     counted: dict[str, list[float]] = {}
-    nodes, hits, runs = board.nodes, set(counts[HIT]), set(counts[DONE])
+    nodes, hits, runs = board.nodes, set(ledger.counts[HIT]), set(ledger.counts[DONE])
     for i in board.order():
         node, record = nodes[i], board.records[i]
         if record is not None and (node.id in hits or node.id in runs):
@@ -32,9 +30,8 @@ def tallies(board: Board, counts: Counts) -> dict[str, Tally]:
 
 def result_of(
     board: Board,
+    ledger: Ledger,
     status: Status,
-    counts: Counts,
-    problems: Sequence[Problem],
     seconds: float,
     want: Collection[int],
     forecast: Forecast,
@@ -49,7 +46,7 @@ def result_of(
         for i in board.order()
         if (record := board.records[i]) is not None and record.saved is not None
     }
-    reused = set(counts[HIT])
+    reused = set(ledger.counts[HIT])
     outputs = {
         name: values[nodes[link.node].id][link.output]
         for name, link in board.plan.graph.outputs.items()
@@ -65,8 +62,8 @@ def result_of(
         frozenset([i for i in board.plan.order if nodes[i].id in reused]),
         sizes,
     )
-    ran, hit, skipped = (tuple(counts[state]) for state in (DONE, HIT, SKIPPED))
-    return RunResult(status, values, saved, tuple(problems), ran, hit, skipped, seconds, outputs, trace)
+    ran, hit, skipped = (tuple(ledger.counts[state]) for state in (DONE, HIT, SKIPPED))
+    return RunResult(status, values, saved, tuple(ledger.problems), ran, hit, skipped, seconds, outputs, trace)
 
 
 def _plain(value: object) -> object:

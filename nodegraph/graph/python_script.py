@@ -45,6 +45,7 @@ from nodegraph.workflow.document import (
 from nodegraph.workflow.param_values import type_of
 from nodegraph.workflow.parts import inline_parts
 from nodegraph.workflow.sweeps import lift_parts, split_target
+from nodegraph.workflow.texts import free_name
 from nodegraph.workflow.write import finite, portable_ids
 
 TYPES: Final = {"STRING": "str", "INT": "int", "FLOAT": "float", "BOOLEAN": "bool", "ANY": "object"}
@@ -395,9 +396,6 @@ def _readable(text: str) -> str:
 
 def _unused(name: str, taken: set[str]) -> str:
     """`name`, or one made from it; it is taken then."""
-    unique, number = name, 1
-    while unique in taken:
-        number += 1
-        unique = f"{name}_{number}"
+    unique = free_name(name, taken)
     taken.add(unique)
     return unique

@@ -10,6 +10,7 @@ from typing import Final
 from nodegraph.graph.model import Graph
 from nodegraph.registry import Registry
 from nodegraph.workflow.document import NodeEntry, Ref, Slot, Value, Workflow
+from nodegraph.workflow.texts import free_name
 
 GRID: Final = "XYGrid"
 
@@ -27,7 +28,7 @@ def with_sheets(
     nodes: dict[str, NodeEntry] = dict(workflow.nodes)
     sheets: dict[str, str] = {}
     for picture in pictures:
-        grid, file = free_name("grid", nodes, workflow), free_name("grid-file", nodes, workflow)
+        grid, file = (free_name(stem, nodes, workflow.params, joint="-") for stem in ("grid", "grid-file"))
         nodes[grid] = NodeEntry(grid, GRID, MappingProxyType({"images": picture}))
         nodes[file] = NodeEntry(file, uses, MappingProxyType({"images": Ref(grid), **inputs}))
         sheets[file] = str(picture) if isinstance(picture, Ref) else picture.name
@@ -41,12 +42,3 @@ def shown(entry: NodeEntry, registry: Registry) -> list[Ref | Slot]:
         return []
     given = [entry.inputs.get(i.name) for i in spec.inputs if i.type.names == ("IMAGE",) and not i.collects]
     return [value for value in given if isinstance(value, Ref | Slot)]
-
-
-def free_name(stem: str, nodes: Mapping[str, NodeEntry], workflow: Workflow) -> str:
-    """A name for a new node."""
-    name, number = stem, 1
-    while name in nodes or name in workflow.params:
-        number += 1
-        name = f"{stem}-{number}"
-    return name

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from nodegraph.server.files import BINARY, copy, matches, open_file
+from nodegraph.server.files import BINARY, matches, open_file, send_part
 
 TYPES: Final[Mapping[str, str]] = {
     ".js": "text/javascript; charset=utf-8",
@@ -42,16 +42,9 @@ async def send_asset(
     """Send a file of a web app. Raises ProblemError."""
     file = await asyncio.to_thread(open_file, root, name)
     with file.stream:
-        headers = {hdrs.ETAG: file.etag, hdrs.CONTENT_TYPE: TYPES.get(Path(name).suffix.lower(), BINARY)} | {
-            **(more or {})
-        }
+        headers = {hdrs.ETAG: file.etag, **(more or {})}
         if matches(request.headers.get(hdrs.IF_NONE_MATCH), file.etag):
             # A browser puts these headers in place of those that it keeps, the page's policy too.
-            return web.Response(status=304, headers={hdrs.ETAG: file.etag, **(more or {})})
-        response = web.StreamResponse(headers=headers)
-        response.content_length = file.size
-        await response.prepare(request)
-        if request.method != "HEAD":
-            await copy(file.stream, response, 0, file.size)
-        await response.write_eof()
-        return response
+            return web.Response(status=304, headers=headers)
+        headers[hdrs.CONTENT_TYPE] = TYPES.get(Path(name).suffix.lower(), BINARY)
+        return await send_part(request, web.StreamResponse(headers=headers), file, 0, file.size)

@@ -29,6 +29,8 @@ BAD_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:|^~")
 #: Nothing in a served file may run, whatever it turns out to be.
 ARTEFACT_POLICY: Final = "default-src 'self'; sandbox"
 BINARY: Final = "application/octet-stream"
+#: How the names of pictures end that are shown in place.
+PICTURES: Final = (".png", ".webp", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +153,23 @@ async def send(request: web.Request, file: Served) -> web.StreamResponse:
     if not whole:
         headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{file.size}"
     response = web.StreamResponse(status=200 if whole else 206, headers=headers)
-    response.content_length = stop - start
     response.last_modified = file.modified
+    return await send_part(request, response, file, start, stop)
+
+
+async def send_part(
+    request: web.Request, response: web.StreamResponse, file: Served, start: int, stop: int
+) -> web.StreamResponse:
+    """Send a response whose body are the bytes of an open file from `start` to before `stop`."""
+    response.content_length = stop - start
     await response.prepare(request)
     if request.method != "HEAD":
-        await copy(file.stream, response, start, stop)
+        await _copy(file.stream, response, start, stop)
     await response.write_eof()
     return response
 
 
-async def copy(stream: BinaryIO, response: web.StreamResponse, start: int, stop: int) -> None:
+async def _copy(stream: BinaryIO, response: web.StreamResponse, start: int, stop: int) -> None:
     """Send the bytes from `start` to before `stop`."""
     await asyncio.to_thread(stream.seek, start)
     left = stop - start

@@ -171,7 +171,12 @@ def value_of(member: Located, kind: Kind) -> object:
 
 def numbers_of(entry: Located) -> Sequence[float] | None:
     """The numbers of a list; None if it is none, or holds something else."""
-    values = [item.value for item in entry.value] if isinstance(entry.value, list) else [None]
+    return plain_numbers(entry.value) if isinstance(entry.value, list) else None
+
+
+def plain_numbers(items: Sequence[Located]) -> Sequence[float] | None:
+    """These items, if all of them are numbers."""
+    values = [item.value for item in items]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return numbers if len(numbers) == len(values) else None
 

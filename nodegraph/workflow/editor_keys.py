@@ -8,6 +8,7 @@ from typing import Final
 
 from nodegraph.errors import listing, shorten
 from nodegraph.workflow.document import Group, Mode, NodeEntry, Wanted
+from nodegraph.workflow.texts import free_name
 from nodegraph.workflow.tree import UNREADABLE, Located, Report, kind_of
 
 MODES: Final[tuple[Mode, ...]] = ("run", "muted", "bypassed")
@@ -68,10 +69,6 @@ def group_titles(groups: Sequence[Group]) -> list[str]:
         stem = (
             re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]+", " ", group.title).strip()[:200] or "group"
         )
-        number, title = 1, stem
-        while title in taken:
-            number += 1
-            title = f"{stem} {number}"
-        taken.add(title)
-        titles.append(title)
+        titles.append(free_name(stem, taken, joint=" "))
+        taken.add(titles[-1])
     return titles

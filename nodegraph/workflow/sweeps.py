@@ -10,6 +10,7 @@ from types import MappingProxyType
 from nodegraph.errors import Problem, listing
 from nodegraph.workflow.document import NodeEntry, Param, Ref, Series, Span, Sweep, Value, Workflow
 from nodegraph.workflow.parts import is_part
+from nodegraph.workflow.texts import free_name
 
 
 def split_target(workflow: Workflow, name: str) -> tuple[str, str] | None:
@@ -91,10 +92,7 @@ def with_values(sweep: Sweep, values: Mapping[str, Series]) -> Sweep:
 def _pass_on(nodes: dict[str, NodeEntry], params: dict[str, Param], node: str, input_name: str, values: Series) -> str:
     """Declare a parameter and give it to an input; returns its name."""
     stem = re.sub(r"[^A-Za-z0-9_-]", "_", f"{node}-{input_name}")[:48]
-    name, number = stem, 1
-    while name in nodes or name in params:
-        number += 1
-        name = f"{stem}_{number}"
+    name = free_name(stem, nodes, params)
     entry = nodes[node]
     place = entry.sweep.key_places.get(input_name, entry.place) if entry.sweep is not None else entry.place
     first = first_value(values)

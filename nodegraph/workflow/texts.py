@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,6 +118,15 @@ def bad_reference(text: str, match: re.Match[str]) -> BadReference:
     return BadReference(
         piece, f"'{piece if len(piece) < 60 else piece[:60] + '…'}' is not the name of a parameter", hint
     )
+
+
+def free_name(stem: str, *taken: Container[str], joint: str = "_") -> str:
+    """The stem, or with a number behind it if that is taken."""
+    name, number = stem, 1
+    while any(name in names for names in taken):
+        number += 1
+        name = f"{stem}{joint}{number}"
+    return name
 
 
 def filled_in(value: Scalar) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from nodegraph.workflow.arrangement import is_colour
+from nodegraph.workflow.arrangement import is_colour, plain_numbers
 from nodegraph.workflow.document import Look, Point, Workflow
 from nodegraph.workflow.tree import Located
 from nodegraph.workflow.ui_link_reader import UiLink, name_of
@@ -111,9 +111,13 @@ def bends_data(
 
 def members_of(entry: Located | None) -> Iterator[Mapping[str, Located]]:
     """The mappings in a list."""
+    return (item.value for item in listed(entry) if isinstance(item.value, dict))
+
+
+def listed(entry: Located | None) -> Sequence[Located]:
+    """The items of a list, or of a mapping with the keys 0, 1 …; none if it is neither."""
     value = entry.value if entry is not None else None
-    listed = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    return (item.value for item in listed if isinstance(item.value, dict))
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def mapping(entry: Located | None) -> Mapping[str, Located]:
@@ -128,12 +132,8 @@ def text(keys: Mapping[str, Located], key: str) -> str | None:
 
 
 def numbers_of(entry: Located | None) -> Sequence[float]:
-    """The numbers of a list, or of a mapping with the keys 0, 1 …; none if one of them is something else."""
-    value = entry.value if entry is not None else None
-    listed = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    numbers = [item.value for item in listed]
-    fine = [number for number in numbers if isinstance(number, int | float) and not isinstance(number, bool)]
-    return fine if len(fine) == len(numbers) else []
+    """The numbers of a list; none if one of its items is something else."""
+    return plain_numbers(listed(entry)) or []
 
 
 def pair(entry: Located | None) -> tuple[float, float] | None:

@@ -11,7 +11,7 @@ from nodegraph.spec import InputSpec
 from nodegraph.workflow.api_format import literal
 from nodegraph.workflow.document import Param, ParamType, Ref, Value
 from nodegraph.workflow.param_values import type_of
-from nodegraph.workflow.texts import name_fault
+from nodegraph.workflow.texts import free_name, name_fault
 from nodegraph.workflow.tree import UNREADABLE, Located, Report
 from nodegraph.workflow.ui_links import Primitive
 
@@ -52,7 +52,7 @@ def params_of(primitives: Sequence[tuple[Primitive, Sequence[Fed]]], taken: Coll
             continue
         assert isinstance(value, str | int | float | bool)
         default = float(value) if type_ == "FLOAT" else value
-        name = unique(param_name(primitive, feeds), {*taken, *settled.params})
+        name = free_name(param_name(primitive, feeds), {*taken, *settled.params})
         settled.params[name] = Param(name, type_, default, place=report.at(entry))
         settled.values += [(fed, Ref(name)) for fed in feeds]
     return settled
@@ -99,12 +99,3 @@ def param_name(primitive: Primitive, feeds: Sequence[Fed]) -> str:
         if name and not name_fault(name):
             return name
     return "value"
-
-
-def unique(name: str, taken: Collection[str]) -> str:
-    """The name, with a number if it is taken."""
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    return found

@@ -25,7 +25,7 @@ from nodegraph.workflow.document import (
 from nodegraph.workflow.editor_keys import group_titles, origin_keys
 from nodegraph.workflow.param_values import type_of
 from nodegraph.workflow.sweeps import split_target
-from nodegraph.workflow.texts import NAME, escape, name_fault, write_text
+from nodegraph.workflow.texts import NAME, escape, free_name, name_fault, write_text
 
 Data = Scalar | list["Data"] | dict[str, "Data"]
 
@@ -93,13 +93,8 @@ def portable_ids(workflow: Workflow) -> dict[str, str]:
             continue
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:40]
         stem = stem if NAME.fullmatch(stem) and not name_fault(stem) else f"n{stem}"
-        number = 1
-        unique = stem
-        while unique in taken:
-            number += 1
-            unique = f"{stem}_{number}"
-        taken.add(unique)
-        ids[name] = unique
+        ids[name] = free_name(stem, taken)
+        taken.add(ids[name])
     return ids
 
 

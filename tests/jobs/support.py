@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -238,3 +240,23 @@ async def until(reader: AsyncIterator[JobEvent | PreviewEvent], kind: str) -> li
 async def done(service: LocalJobService, text: str, **facts: Any) -> Job:
     """What became of a job."""
     return await ended(service, service.submit(Request(text, **facts)).id)
+
+
+def children_of(pid: int) -> list[int]:
+    """The process ids of what a process has started: the workers of a server."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in listed.split()]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, waiting for it a while."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+        except (OSError, IndexError):
+            return True
+        if state == "Z":
+            return True
+        os.sched_yield()
+    return False

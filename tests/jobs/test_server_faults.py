@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,7 @@ from typing import Any, Self
 
 from nodegraph.jobs.service import LocalJobService
 from tests.cli.support import ROOT, environment
-from tests.jobs.support import PATIENCE, SUM, chain, in_service
+from tests.jobs.support import PATIENCE, SUM, chain, children_of, gone, in_service
 
 
 class Server:
@@ -66,20 +65,6 @@ nodes:
 """
 
 
-def gone(pid: int) -> bool:
-    """Whether a process has ended, waiting for it a while."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (OSError, IndexError):
-            return True
-        if state == "Z":
-            return True
-        os.sched_yield()
-    return False
-
-
 def test_after_a_kill_a_restart_finishes_the_queue_and_repeats_nothing(tmp_path: Path):
     ran, go = tmp_path / "ran", tmp_path / "go"
     deaf = f"""\
@@ -95,7 +80,7 @@ nodes:
         long = server.submit(deaf)
         waiting = [server.submit(noting(ran, i)) for i in (2, 3)]
         server.event("progress", long)
-        (worker,) = _children(server.process.pid)
+        (worker,) = children_of(server.process.pid)
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait(PATIENCE)
         assert gone(worker)  # the worker does not outlive its server
@@ -110,14 +95,10 @@ def test_a_worker_that_holds_everything_up_does_not_outlive_its_server(tmp_path:
     with Server(tmp_path) as server:
         server.submit(chain("Frozen"))
         server.hear(lambda line: line.get("kind") == "started" and line["data"]["node"] == "middle")
-        (worker,) = _children(server.process.pid)
+        (worker,) = children_of(server.process.pid)
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait(PATIENCE)
         assert gone(worker)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_server_that_is_told_to_stop_lets_its_job_stop_and_takes_it_up_again(tmp_path: Path):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tests.cli.support import environment
-from tests.jobs.support import PACK, PATIENCE
+from tests.jobs.support import PACK, PATIENCE, children_of
 from tests.server.support import Client
 
 
@@ -85,8 +83,7 @@ class Served(Client):
 
     def children(self) -> list[int]:
         """The process ids of its workers."""
-        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
-        return [int(pid) for pid in listed.split()]
+        return children_of(self.process.pid)
 
     def event(self, kind: str, job: str, node: str | None = None) -> dict[str, Any]:
         """Wait for an event of a job, also one that was before (but progress, which is not written down)."""
@@ -94,27 +91,3 @@ class Served(Client):
             if event["kind"] == kind and node in (None, event["data"].get("node")):
                 return event
         raise AssertionError("the stream ended")
-
-    def events(self, query: str) -> Any:
-        """The events of a stream as they come."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            connection.request("GET", f"/api/v1/events?{query}")
-            for line in connection.getresponse():
-                if line.startswith(b"data: "):
-                    yield json.loads(line[6:])
-        finally:
-            connection.close()
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, waiting for it a while."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
-        except (OSError, IndexError):
-            return True
-        if state == "Z":
-            return True
-    return False

@@ -93,16 +93,24 @@ class Client:
                 parts.append(part)
             return b"".join(parts)
 
+    def events(self, query: str, headers: Mapping[str, str] | None = None) -> Iterator[Any]:
+        """The events of a stream as they come."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", f"/api/v1/events?{query}", headers=headers or {})
+            with connection.getresponse() as response:
+                assert response.headers["Content-Type"].startswith("text/event-stream")
+                for line in response:
+                    if line.startswith(b"data: "):
+                        yield json.loads(line[6:])
+        finally:
+            connection.close()
+
     def wait(self, id: str) -> Any:
         """A job once it has ended, as the stream of events tells."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", f"/api/v1/events?after=0&job={id}")
-        response = connection.getresponse()
-        for line in response:
-            if line.startswith(b"event: job_finished"):
+        for event in self.events(f"after=0&job={id}"):
+            if event["kind"] == "job_finished":
                 break
-        response.close()
-        connection.close()
         return self.get(f"/api/v1/jobs/{id}").json
 
     def submit(self, text: str = SUM) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -184,18 +183,7 @@ def test_queries_that_make_no_sense(server: Server, query: str):
 
 def stream(server: Server, query: str, headers: dict[str, str], count: int) -> list[dict[str, Any]]:
     """The first events of a stream."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.request("GET", f"/api/v1/events?{query}", headers=headers)
-    found: list[dict[str, Any]] = []
-    with connection.getresponse() as response:
-        assert response.headers["Content-Type"].startswith("text/event-stream")
-        for line in response:
-            if line.startswith(b"data: "):
-                found.append(json.loads(line[6:]))
-                if len(found) == count:
-                    break
-    connection.close()
-    return found
+    return list(islice(server.events(query, headers), count))
 
 
 def test_who_comes_back_gets_the_events_that_were_missed_each_once(server: Server):

@@ -12,8 +12,8 @@ import pytest
 
 from nodegraph.server.leftovers import OLD_SECONDS, sweep_shared
 from nodegraph.server.settings import ServerSettings
-from tests.jobs.support import SUM, chain
-from tests.server.process import Served, gone
+from tests.jobs.support import SUM, chain, gone
+from tests.server.process import Served
 from tests.server.support import YAML
 
 SAVED = "/api/v1/workflows/a.yaml"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import io
 import json
 import os
@@ -260,15 +259,11 @@ nodes:
 
 def events_of(server: Server, job: str, kinds: tuple[str, ...]) -> Iterator[Any]:
     """The events of these kinds of a job that has ended."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.request("GET", f"/api/v1/events?after=0&job={job}")
-    for line in connection.getresponse():
-        event = json.loads(line[6:]) if line.startswith(b"data: ") else {"kind": ""}
+    for event in server.events(f"after=0&job={job}"):
         if event["kind"] in kinds:
             yield event
         if event["kind"] == "job_finished":
             break
-    connection.close()
 
 
 def test_pictures_of_a_job_come_with_their_addresses(server: Server):

@@ -12,14 +12,23 @@ from aiohttp import web
 from nodegraph.errors import ProblemError
 from nodegraph.jobs.model import Request
 from nodegraph.server.api.common import answer, check_body, service_of, settings_of
-from nodegraph.server.api.submitting import MULTIPART, PICTURE_KINDS, YAML_KINDS, form_parts, lies_at, text_of, texts_in
+from nodegraph.server.api.submitting import (
+    MULTIPART,
+    PICTURE_KINDS,
+    TEXTS,
+    YAML_KINDS,
+    form_parts,
+    lies_at,
+    text_of,
+    texts_in,
+    workflow_in,
+)
 from nodegraph.server.bodies import is_json, media_type, parse_json, read_bytes, wrong_kind
 from nodegraph.server.errors import bad_request, refused
 from nodegraph.server.settings import ServerSettings
 from nodegraph.workflow.read import holds_metadata
 
 TARGETS: Final = ("yaml", "json", "api", "ui")
-TEXTS: Final = ("nodegraph", "prompt", "workflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +81,8 @@ async def read_asked(request: web.Request) -> Asked:
 
 def from_envelope(body: Any, settings: ServerSettings) -> Asked:
     """A workflow with what is wanted of it. Raises ProblemError."""
-    given = body["workflow"]
-    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     file, folder = lies_at(body, settings)
-    return Asked(text, body["to"], body.get("name", file or ""), file=file, folder=folder)
+    return Asked(workflow_in(body), body["to"], body.get("name", file or ""), file=file, folder=folder)
 
 
 async def from_form(request: web.Request) -> Asked:

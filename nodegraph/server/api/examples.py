@@ -15,11 +15,10 @@ from nodegraph.resources import example, examples, shipped
 from nodegraph.server.api.addresses import name_of
 from nodegraph.server.api.common import answer, service_of
 from nodegraph.server.errors import not_found
-from nodegraph.server.files import matches, send_file
+from nodegraph.server.files import PICTURES, matches, send_file
 from nodegraph.workflow.read import load_text
 
 BASE: Final = "/api/v1/examples"
-PICTURES: Final = frozenset((".png", ".jpg", ".jpeg", ".webp"))
 
 
 @dataclass(slots=True)

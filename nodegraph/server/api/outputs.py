@@ -21,11 +21,10 @@ from nodegraph.server.api.submitting import MULTIPART, form_parts
 from nodegraph.server.api.workflow_files import cannot_write, short, walk
 from nodegraph.server.bodies import media_type, wrong_kind
 from nodegraph.server.errors import bad_request
-from nodegraph.server.files import RootName, open_file, root_of, send_file
+from nodegraph.server.files import PICTURES, RootName, open_file, root_of, send_file
 from nodegraph.server.pictures import READABLE, Version, check_size, parse_preview, parse_side, send_version, unreadable
 from nodegraph.server.settings import ServerSettings
 
-PICTURES: Final = (".png", ".webp", ".jpg", ".jpeg")
 SUFFIXES: Final = {"PNG": ".png", "WEBP": ".webp", "JPEG": ".jpg"}
 MAX_METADATA: Final = 2_000_000
 

@@ -25,6 +25,8 @@ from nodegraph.server.settings import ServerSettings
 YAML_KINDS: Final = ("application/yaml", "application/x-yaml", "text/yaml")
 PICTURE_KINDS: Final = ("image/png", "image/webp")
 MULTIPART: Final = "multipart/form-data"
+#: The texts of a picture that may be a workflow; the first there is counts.
+TEXTS: Final = ("nodegraph", "prompt", "workflow")
 OTHER_KEYS: Final = ("params", "only", "priority", "front", "extra", "client", "id", "max_attempts", "cache")
 
 
@@ -67,10 +69,14 @@ def from_json(data: bytes, settings: ServerSettings) -> Request:
 
 def from_envelope(body: Mapping[str, Any], settings: ServerSettings) -> Request:
     """What an envelope asks for. Raises ProblemError."""
-    given: Any = body["workflow"]
-    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     file, folder = lies_at(body, settings)
-    return Request(text, file, folder, **others(body))
+    return Request(workflow_in(body), file, folder, **others(body))
+
+
+def workflow_in(body: Mapping[str, Any]) -> str:
+    """The text of the workflow in an envelope, which may also have it as the JSON that it is."""
+    given: Any = body["workflow"]
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def lies_at(body: Mapping[str, Any], settings: ServerSettings) -> tuple[str | None, str | None]:
@@ -139,7 +145,7 @@ async def form_parts(request: web.Request, limit: int):  # noqa: ANN201
 async def from_picture(data: bytes, options: Mapping[str, Any]) -> Request:
     """The workflow that a picture was made with. Raises ProblemError."""
     texts = await asyncio.to_thread(texts_in, data)
-    for key in ("nodegraph", "prompt", "workflow"):
+    for key in TEXTS:
         if key in texts:
             return Request(texts[key], **others(options))
     hint = "only pictures saved by nodegraph, or by ComfyUI with its metadata, hold one"
