@@ -75,13 +75,14 @@ def test_the_stronger_it_is_the_better_outlines_are_followed(
     wanted: list[Wanted], easel: Easel, figure: Figure
 ) -> None:
     overlaps = [figure(f"{s}", followed(drawn(easel, wanted, strength=s), wanted)) for s in (0.0, 0.5, 1.0)]
-    assert overlaps[0] + 0.1 < overlaps[1] and overlaps[0] + 0.2 < overlaps[2] >= 0.65
+    # 0.21 to 0.23, 0.37 to 0.53, 0.82 to 0.85
+    assert overlaps[0] + 0.05 < overlaps[1] < overlaps[2] - 0.05 and overlaps[2] >= max(0.65, overlaps[0] + 0.2)
     steered = drawn(easel, wanted, strength=1.0)
     colours = [
         share(some, lambda picture, each=each: look_styled(picture).colour == each.scene.colour)
         for some, each in zip(steered, wanted, strict=True)
     ]
-    assert figure("colour", float(np.mean(colours))) >= 0.75
+    assert figure("colour", float(np.mean(colours))) >= 0.75  # 1
 
 
 @pytest.mark.parametrize("params", [{"strength": 0.0}, {"begin": 0.5, "end": 0.5}, {"begin": 0.0, "end": 0.0}])
@@ -96,4 +97,4 @@ def test_the_first_steps_decide_where_things_lie(wanted: list[Wanted], easel: Ea
     early = figure("the first 40 %", followed(drawn(easel, wanted, end=0.4), wanted))
     late = figure("the last 40 %", followed(drawn(easel, wanted, begin=0.6), wanted))
     never = followed(drawn(easel, wanted, strength=0.0), wanted)
-    assert late + 0.06 < early and never + 0.15 < early
+    assert late + 0.06 < early and never + 0.15 < early  # 0.31 to 0.35, 0.54 to 0.58, 0.21 to 0.23

@@ -41,26 +41,25 @@ def style(pictures: list[Picture]) -> float:
 def other(easel: Easel) -> str:
     """The file name of a second LoRA: the shipped one with its layers' changes turned upside down."""
     tensors = load_file(ROOT / "models" / "loras" / SHIPPED)
-    turned = {
-        name: each.flip(0).contiguous() if name.endswith("lora_up.weight") else each for name, each in tensors.items()
-    }
+    for name in tensors:
+        if name.endswith("lora_up.weight"):
+            tensors[name] = tensors[name].flip(0).contiguous()
     path = Path(easel.models / "loras" / "turned.safetensors")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(turned, path)
+    save_file(tensors, path)
     return path.name
 
 
 def test_the_style_rises_with_the_strength_and_the_content_stays(easel: Easel, figure: Figure) -> None:
     amounts = [figure(f"{strength}", style(drawn(easel, (SHIPPED, strength)))) for strength in (0.0, 0.5, 0.75, 1.0)]
-    assert all(less + 0.05 < more for less, more in zip(amounts, amounts[1:], strict=False))
-    assert amounts[0] < 0.1 and amounts[-1] > 0.3
+    # 0, 0.06 to 0.09, 0.34 to 0.43, 0.60 to 0.63
+    assert all(less + 0.03 < more for less, more in zip(amounts, amounts[1:], strict=False))
+    assert amounts[0] < 0.05 and amounts[-1] > 0.35
     scenes = [scene for scene in SCENES for _ in range(4)]
     seen = [look_styled(picture) for picture in drawn(easel, (SHIPPED, 1.0))]
-    kept = [
-        each.colour == scene.colour and each.background == scene.background
-        for each, scene in zip(seen, scenes, strict=True)
-    ]
-    assert figure("kept", float(np.mean(kept))) >= 0.75
+    for part in ("background", "colour"):
+        kept = [getattr(each, part) == getattr(scene, part) for each, scene in zip(seen, scenes, strict=True)]
+        assert figure(part, float(np.mean(kept))) >= 0.75  # 1
 
 
 def test_at_strength_nothing_everything_is_as_without(easel: Easel) -> None:
@@ -70,14 +69,14 @@ def test_at_strength_nothing_everything_is_as_without(easel: Easel) -> None:
 
 def test_strengths_add_up(easel: Easel, figure: Figure) -> None:
     whole, parts = drawn(easel, (SHIPPED, 1.0)), drawn(easel, (SHIPPED, 0.3), (SHIPPED, 0.7))
-    assert figure("0.3 and 0.7 beside 1", apart(whole, parts)) < 0.5
+    assert figure("0.3 and 0.7 beside 1", apart(whole, parts)) < 0.5  # 0.000
     undone, plain = drawn(easel, (SHIPPED, 1.0), (SHIPPED, -1.0)), drawn(easel, (SHIPPED, 0.0))
-    assert figure("1 and -1 beside 0", apart(undone, plain)) < 0.5
-    assert figure("1 beside 0", apart(whole, plain)) > 3
+    assert figure("1 and -1 beside 0", apart(undone, plain)) < 0.5  # 0.000
+    assert figure("1 beside 0", apart(whole, plain)) > 5  # 19 to 20
 
 
 def test_the_order_of_loras_makes_no_difference(other: str, easel: Easel, figure: Figure) -> None:
     some, turned = (SHIPPED, 0.7), (other, 0.5)
     one_way, other_way = drawn(easel, some, turned), drawn(easel, turned, some)
-    assert figure("the other way round", apart(one_way, other_way)) < 0.5
-    assert figure("without the other", apart(one_way, drawn(easel, some))) > 1
+    assert figure("the other way round", apart(one_way, other_way)) < 0.5  # 0.000
+    assert figure("without the other", apart(one_way, drawn(easel, some))) > 1  # 3.4 to 3.6
