@@ -1,8 +1,8 @@
 """What tests of meaning share: a workflow with everything open, pictures drawn in batches, and what they show.
 
 Shares are of several pictures, from two seeds at least, so that no single picture decides a test. Beside each threshold
-stands what was measured: on other seeds than the tests' own too, with the shipped weights and with a later state of their
-training, which knows two objects. Thresholds lie well off, so that better weights of the same layout pass as well.
+stands what was measured, on other seeds than the tests' own too: with the shipped weights, and with a later state of
+their training that knows two objects. Thresholds lie well off, so that better weights of the same layout pass as well.
 """
 
 from __future__ import annotations
