@@ -16,11 +16,13 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import nodegraph
@@ -114,29 +116,36 @@ def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def alike(path: Path, picture: Image.Image) -> bool:
-    """Whether a file shows the picture already, but for what compressing and rounding change."""
+    """Whether a file shows the picture already, but for what rounding changes."""
     if not path.is_file():
         return False
-    with Image.open(path) as there:
-        old = np.asarray(there.convert("RGB"), float)
-    new = np.asarray(picture, float)
-    return old.shape == new.shape and float(np.abs(old - new).mean()) < 4
+    old, new = (_levels(data) for data in (path.read_bytes(), encoded(picture, path.suffix)))
+    return old.shape == new.shape and float(np.abs(old - new).mean()) < 1
+
+
+def _levels(data: bytes) -> NDArray[np.float64]:
+    with Image.open(BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGB"), np.float64)
+
+
+def encoded(picture: Image.Image, suffix: str) -> bytes:
+    """A picture as a file of that kind."""
+    buffer = BytesIO()
+    picture.save(buffer, suffix[1:], quality=88, method=6)  # which PNG does not mind
+    return buffer.getvalue()
 
 
 def keep(path: Path, picture: Image.Image) -> None:
     """Write a picture, unless the file shows it already."""
     if not alike(path, picture):
         path.parent.mkdir(exist_ok=True)
-        options = {"quality": 88, "method": 6} if path.suffix == ".webp" else {}
-        temporary = path.with_name(f".{os.getpid()}-{path.name}")
-        picture.save(temporary, **options)
-        temporary.replace(path)
+        replace_file(path, encoded(picture, path.suffix))
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(data)
     temporary.replace(path)
 
 
@@ -234,8 +243,8 @@ def main() -> None:
     for stale in {*PICTURES.glob("*.webp")} - {PICTURES / f"{name}.webp" for name in times}:
         stale.unlink()
     text = json.dumps({name: asdict(time) for name, time in times.items()}, indent=1, ensure_ascii=False)
-    write(TIMES, f"{text}\n")
-    write(PAGE, page(times))
+    replace_file(TIMES, f"{text}\n".encode())
+    replace_file(PAGE, page(times).encode())
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def test_a_picture_is_only_written_anew_if_it_looks_different(tmp_path: Path) ->
     colours = np.add.outer(np.arange(0, 128), np.arange(0, 100))[..., None].repeat(3, -1).astype(np.uint8)
     keep(path, Image.fromarray(colours))
     before = path.read_bytes()
-    keep(path, Image.fromarray(colours + 1))
+    colours[:8, :8] += 1
+    keep(path, Image.fromarray(colours))
     assert path.read_bytes() == before
     keep(path, Image.fromarray(255 - colours))
     assert path.read_bytes() != before and list(tmp_path.iterdir()) == [path]

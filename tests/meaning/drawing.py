@@ -72,18 +72,18 @@ class Easel:
     pictures: Path
     models: Path
 
-    def value(self, workflow: Workflow, node: str, **params: object) -> Any:
+    def value(self, workflow: Workflow, node: str, **params: Any) -> Any:
         """What a node gives."""
         result = self.session.run(workflow, params, only=[node])
         assert (result.status, result.problems) == ("done", ())
         return result[node]
 
-    def batch(self, workflow: Workflow = PLAIN, node: str = "drawn", **params: object) -> list[Picture]:
+    def batch(self, workflow: Workflow = PLAIN, node: str = "drawn", **params: Any) -> list[Picture]:
         """The pictures that a node gives in one run."""
         drawn = self.value(workflow, node, **params)
         return list((drawn.clamp(0, 1) * 255).round().byte().numpy())
 
-    def draw(self, workflow: Workflow = PLAIN, seeds: Sequence[int] | None = None, **params: object) -> list[Picture]:
+    def draw(self, workflow: Workflow = PLAIN, seeds: Sequence[int] | None = None, **params: Any) -> list[Picture]:
         """The pictures of several seeds, each a batch."""
         return [each for seed in seeds or SEEDS for each in self.batch(workflow, seed=seed, **params)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def wanted(easel: Easel) -> list[Wanted]:
     return asked
 
 
-def drawn(easel: Easel, wanted: list[Wanted], **params: object) -> list[list[Picture]]:
+def drawn(easel: Easel, wanted: list[Wanted], **params: Any) -> list[list[Picture]]:
     return [easel.draw(STEERED, prompt=words(each.scene), picture=each.picture, batch=2, **params) for each in wanted]
 
 

@@ -77,10 +77,10 @@ def test_what_a_negative_prompt_names_vanishes(
     words = background_words(often)[0] if part == "background" else f"a {often}" if part == "shape" else often
     changed = [look(picture) for picture in easel.draw(prompt=prompt, negative=words, batch=5)]
     before, after = (sum(getattr(seen, part) == often for seen in all_seen) for all_seen in (plain, changed))
-    assert figure("before", before) >= 2  # of ten: 3 and more for colours and backgrounds, 6 and more for shapes
+    assert figure("before", before) >= 2  # of ten: 3 to 4 colours and backgrounds, 5 to 8 shapes
     assert figure("after", after) <= min(1, before - 2)  # 0
     same = [sum(getattr(seen, name) == value for seen in changed) / len(changed) for name, value in kept.items()]
-    assert figure("kept", sum(same) / len(same)) >= 0.6  # 0.75 to 1
+    assert figure("kept", sum(same) / len(same)) >= 0.5  # 0.7 to 1
 
 
 def test_with_guidance_pictures_follow_the_prompt_no_less_than_without(easel: Easel, figure: Figure) -> None:
@@ -88,7 +88,7 @@ def test_with_guidance_pictures_follow_the_prompt_no_less_than_without(easel: Ea
         drawn = [(easel.draw(prompt=describe(scene), cfg=cfg, batch=3), scene) for scene in SCENES]
         return sum(right(pictures, scene, "background", "colour", "shape") for pictures, scene in drawn) / len(drawn)
 
-    # 0.69 to 0.86 and 0.86 to 0.94: the better the weights, the less there is for guidance to do.
+    # 0.69 to 0.86 and 0.86 to 1: the better the weights, the less there is for guidance to do.
     weak, usual = figure("at 1", followed(1.0)), figure("at 3", followed(3.0))
     assert weak - 0.06 < usual >= 0.7
 
@@ -103,8 +103,8 @@ def test_the_stronger_the_guidance_the_more_a_prompt_prevails_over_a_picture(eas
         return [look(each).colour for each in pictures]
 
     kept = [figure(f"red at {cfg}", colours(cfg).count("red") / 6) for cfg in (1.0, 2.0, 4.0)]
-    assert kept == sorted(kept, reverse=True) and kept[0] >= 0.7 and kept[-1] <= 0.2
-    assert figure("blue at 4", colours(4.0).count("blue") / 6) >= 0.5
+    assert kept == sorted(kept, reverse=True) and kept[0] >= 0.5 and kept[-1] <= 0.2  # 0.83, 0, 0
+    assert figure("blue at 4", colours(4.0).count("blue") / 6) >= 0.5  # 1
 
 
 def test_too_much_guidance_still_draws_a_picture(easel: Easel, figure: Figure) -> None:
