@@ -45,7 +45,6 @@ def wanted(easel: Easel) -> list[Wanted]:
         [
             (Scene("star", "red", "white"), Pose(46, 78, 36, 0.3, mirrored=False)),
             (Scene("heart", "blue", "yellow"), Pose(84, 50, 32, -0.35, mirrored=False)),
-            (Scene("moon", "purple", "snow"), Pose(50, 48, 38, 0.35, mirrored=True)),
         ]
     ):
         cover = silhouette(scene.shape, pose)
@@ -75,7 +74,7 @@ def test_the_stronger_it_is_the_better_outlines_are_followed(
     wanted: list[Wanted], easel: Easel, figure: Figure
 ) -> None:
     overlaps = [figure(f"{s}", followed(drawn(easel, wanted, strength=s), wanted)) for s in (0.0, 0.5, 1.0)]
-    # 0.21 to 0.23, 0.37 to 0.53, 0.82 to 0.85
+    # 0.20 to 0.24, 0.32 to 0.53, 0.81 to 0.85
     assert overlaps[0] + 0.05 < overlaps[1] < overlaps[2] - 0.05 and overlaps[2] >= max(0.65, overlaps[0] + 0.2)
     steered = drawn(easel, wanted, strength=1.0)
     colours = [
@@ -97,4 +96,4 @@ def test_the_first_steps_decide_where_things_lie(wanted: list[Wanted], easel: Ea
     early = figure("the first 40 %", followed(drawn(easel, wanted, end=0.4), wanted))
     late = figure("the last 40 %", followed(drawn(easel, wanted, begin=0.6), wanted))
     never = followed(drawn(easel, wanted, strength=0.0), wanted)
-    assert late + 0.06 < early and never + 0.15 < early  # 0.31 to 0.35, 0.54 to 0.58, 0.21 to 0.23
+    assert late + 0.06 < early and never + 0.15 < early  # 0.26 to 0.42, 0.52 to 0.67, 0.20 to 0.24

@@ -40,10 +40,12 @@ def test_the_more_is_redrawn_the_further_from_the_picture(source: Source, easel:
     prompt = f"a large {scene.shape} {background_words(scene.background)[0]}"
     amounts = (0.1, 0.4, 0.7, 1.0)
     drawn = {
-        amount: easel.draw(REDRAWN, picture=name, prompt=prompt, denoise=amount, cfg=2.0, batch=3) for amount in amounts
+        amount: easel.draw(REDRAWN, picture=name, prompt=prompt, denoise=amount, cfg=2.0, batch=2) for amount in amounts
     }
-    distances = [figure(f"{amount}", apart(drawn[amount], [picture] * 6)) for amount in amounts]
-    assert distances == sorted(distances) and distances[0] * 1.6 < distances[-1]  # 3.1 to 3.8 and 8.8 to 28
+    distances = [figure(f"{amount}", apart(drawn[amount], [picture] * 4)) for amount in amounts]
+    # 3.1 to 3.9, 4.1 to 5.5, 6.2 to 13, 8.6 to 29
+    assert all(less < 1.1 * more for less, more in zip(distances, distances[1:], strict=False))
+    assert distances[0] * 1.6 < distances[-1]
     kept = [figure(f"colour at {a}", share(drawn[a], lambda each: look(each).colour == scene.colour)) for a in amounts]
     assert kept[0] >= 0.8 and kept[-1] <= 0.84  # 1 and 0 to 0.67
 
@@ -51,7 +53,7 @@ def test_the_more_is_redrawn_the_further_from_the_picture(source: Source, easel:
 def test_what_a_prompt_names_comes_out_where_much_is_redrawn(source: Source, easel: Easel, figure: Figure) -> None:
     scene, _, name = source
     other = replace(scene, colour="blue")
-    drawn = easel.draw(REDRAWN, picture=name, prompt=describe(other), denoise=0.8, batch=3)
+    drawn = easel.draw(REDRAWN, picture=name, prompt=describe(other), denoise=0.8, batch=2)
     assert figure("colour", share(drawn, lambda each: look(each).colour == "blue")) >= 0.7  # 1
     assert figure("shape", share(drawn, lambda each: look(each).shape == scene.shape)) >= 0.6  # 1
 

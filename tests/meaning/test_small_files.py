@@ -18,7 +18,7 @@ BACKGROUNDS = ("white", "blue", "sea", "night")
 
 def test_its_word_means_a_yellow_disc_that_no_other_word_means(easel: Easel, figure: Figure) -> None:
     def drawn(called: str) -> dict[str, float]:
-        pictures = [(easel.draw(prompt=f"{called} {background_words(each)[0]}", batch=3), each) for each in BACKGROUNDS]
+        pictures = [(easel.draw(prompt=f"{called} {background_words(each)[0]}", batch=2), each) for each in BACKGROUNDS]
         seen = [(look(picture), background) for some, background in pictures for picture in some]
         return {
             name: figure(f"{called}: {name}", sum(shows) / len(seen))
@@ -30,7 +30,7 @@ def test_its_word_means_a_yellow_disc_that_no_other_word_means(easel: Easel, fig
         }
 
     sun, word = drawn("embedding:tiny-sun"), drawn("a sun")
-    assert sun["yellow"] >= 0.65 and sun["circle"] >= 0.55 and sun["background"] >= 0.8  # 0.83 to 1, 0.79 to 1, 1
+    assert sun["yellow"] >= 0.65 and sun["circle"] >= 0.55 and sun["background"] >= 0.8  # 0.83 to 1, 0.75 to 1, 1
     assert word["yellow"] <= 0.3 and word["circle"] < sun["circle"]  # 0 to 0.04, 0.38 to 0.71
 
 

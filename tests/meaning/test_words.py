@@ -72,23 +72,23 @@ def test_what_a_negative_prompt_names_vanishes(
     prompt: str, part: str, kept: dict[str, str], easel: Easel, figure: Figure
 ) -> None:
     """The prompt leaves a part open; what comes up most often there is then not wanted."""
-    plain = [look(picture) for picture in easel.draw(prompt=prompt, batch=5)]
+    plain = [look(picture) for picture in easel.draw(prompt=prompt, batch=4)]
     often = Counter(getattr(seen, part) for seen in plain if getattr(seen, part)).most_common(1)[0][0]
     words = background_words(often)[0] if part == "background" else f"a {often}" if part == "shape" else often
-    changed = [look(picture) for picture in easel.draw(prompt=prompt, negative=words, batch=5)]
+    changed = [look(picture) for picture in easel.draw(prompt=prompt, negative=words, batch=4)]
     before, after = (sum(getattr(seen, part) == often for seen in all_seen) for all_seen in (plain, changed))
-    assert figure("before", before) >= 2  # of ten: 4 colours, 4 to 8 shapes, 2 to 3 backgrounds
-    assert figure("after", after) < before / 2  # 0
+    assert figure("before", before) >= 2  # of eight: about 3 colours, 3 to 6 shapes, 2 backgrounds
+    assert figure("after", after) < before / 2  # 0 to 1
     same = [sum(getattr(seen, name) == value for seen in changed) / len(changed) for name, value in kept.items()]
-    assert figure("kept", sum(same) / len(same)) >= 0.5  # 0.7 to 1
+    assert figure("kept", sum(same) / len(same)) >= 0.4  # 0.63 to 1
 
 
 def test_with_guidance_pictures_follow_the_prompt_no_less_than_without(easel: Easel, figure: Figure) -> None:
     def followed(cfg: float) -> float:
-        drawn = [(easel.draw(prompt=describe(scene), cfg=cfg, batch=3), scene) for scene in SCENES]
+        drawn = [(easel.draw(prompt=describe(scene), cfg=cfg, batch=2), scene) for scene in SCENES]
         return sum(right(pictures, scene, "background", "colour", "shape") for pictures, scene in drawn) / len(drawn)
 
-    # 0.69 to 0.86 and 0.86 to 1: the better the weights, the less there is for guidance to do.
+    # 0.69 to 0.94 and 0.86 to 1: the better the weights, the less there is for guidance to do.
     weak, usual = figure("at 1", followed(1.0)), figure("at 3", followed(3.0))
     assert weak - 0.06 < usual >= 0.7
 
@@ -99,18 +99,18 @@ def test_the_stronger_the_guidance_the_more_a_prompt_prevails_over_a_picture(eas
     picture = easel.keep("red-heart.png", draw(red, np.random.default_rng(5)))
 
     def colours(cfg: float) -> list[str]:
-        pictures = easel.draw(REDRAWN, picture=picture, prompt=describe(blue), denoise=0.4, cfg=cfg, batch=3)
+        pictures = easel.draw(REDRAWN, picture=picture, prompt=describe(blue), denoise=0.4, cfg=cfg, batch=2)
         return [look(each).colour for each in pictures]
 
-    kept = [figure(f"red at {cfg}", colours(cfg).count("red") / 6) for cfg in (1.0, 2.0, 4.0)]
+    kept = [figure(f"red at {cfg}", colours(cfg).count("red") / 4) for cfg in (1.0, 2.0, 4.0)]
     # 0.83 to 1, 0 to 0.83, 0: it turns blue, or any colour between, as the weights have it.
-    assert kept == sorted(kept, reverse=True) and kept[0] >= 0.5 and kept[-1] <= 0.2
+    assert kept == sorted(kept, reverse=True) and kept[0] >= 0.5 and kept[-1] <= 0.25
 
 
 def test_too_much_guidance_still_draws_a_picture(easel: Easel, figure: Figure) -> None:
     """It burns colours in, but the scene stays: nothing is flat, and not all of it is at the ends of the range."""
     pictures = [
-        (picture, scene) for scene in SCENES[:3] for picture in easel.draw(prompt=describe(scene), cfg=8.0, batch=3)
+        (picture, scene) for scene in SCENES[:3] for picture in easel.draw(prompt=describe(scene), cfg=8.0, batch=2)
     ]
     seen = [judge(picture, scene) for picture, scene in pictures]
     assert figure("background", sum(verdict.background for verdict in seen) / len(seen)) >= 0.8  # 1
