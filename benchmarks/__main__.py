@@ -15,6 +15,7 @@ BENCHMARKS = (
     "store",
     "remote",
     "jobs",
+    "scale",
     "server",
     "canvas",
     "yaml_load",
