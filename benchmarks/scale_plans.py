@@ -107,11 +107,11 @@ def _seconds(values: Mapping[str, Any], model: Model) -> float:
 
 
 def models_of(count: int, chance: random.Random) -> list[Model]:
-    """Models of three sizes: half of them small, and few of them large."""
+    """Models of three sizes, the most popular first: half of them small, and few of them large, which few use."""
     kinds = [(2.1, 0.08)] * 5 + [(6.6, 0.3)] * 4 + [(33.0, 1.0)]
     made = [Model(f"model-{i}", int(size * GIB), step) for i in range(count) for size, step in [kinds[i % 10]]]
     chance.shuffle(made)
-    return made
+    return sorted(made, key=lambda model: model.size > 24 * GIB)
 
 
 def arrivals(planner: Planner, jobs: int, workers: int, load: float, chance: random.Random) -> list[Asked]:
@@ -120,10 +120,10 @@ def arrivals(planner: Planner, jobs: int, workers: int, load: float, chance: ran
     load: the share of the workers' time that computing alone would take.
     """
     models = models_of(max(10, min(40, workers // 4)), chance)
-    weights = [(1 if model.size < 24 * GIB else 0.2) / (rank + 2) for rank, model in enumerate(models)]
+    weights = [1 / (rank + 2) for rank in range(len(models))]
     people = max(4, workers // 5)
-    likes = [chance.choices(models, weights, k=2) for _ in range(people)]
-    batch = max(5, jobs // 200)
+    likes = [chance.choices(models, weights, k=5) for _ in range(people)]
+    batch = max(5, jobs // 1000)
     found: list[tuple[str, str, Model]] = []
     groups: list[list[tuple[str, str, Model]]] = []
     while len(found) < jobs:

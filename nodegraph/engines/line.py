@@ -1,9 +1,10 @@
 """Who waits for a worker, and who is next: turns among users, with a look ahead for what needs no loading. Pure.
 
-The turn goes round among the users of the highest priority; one's own errands keep their order. A free worker takes the
-errand whose turn it is, unless one of the next `look` finds its recipes loaded on a free worker: that one goes first,
-but nobody is passed over more than `passes` times in a row. So a worker that has just drawn with a model goes on with
-it while somebody soon wants that, and nobody waits long for it.
+The turn goes round among the users of the highest priority; one's own errands keep their order among those that need
+the same. A free worker takes the errand whose turn it is, unless one of the next `look` finds its recipes loaded on a
+free worker: that one goes first, but whoever's turn it is, is passed over `passes` times at most, if there is a worker
+for it. So a worker that has just drawn with a model goes on with it while somebody soon wants that, nobody waits long
+for it, and what waits for a worker of its own kind holds up nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Next(NamedTuple, Generic[T]):
 
 @dataclass(slots=True)
 class _Entry(Generic[T]):
-    """Somebody's errand. kind: what it needs, as a key; asked: when it was first found worth waiting for a worker."""
+    """Somebody's errand. kind: what it needs, as a key; asked: when it was first found worth waiting for a worker; passed: how
+    often others went first when it was this one's turn."""
 
     ticket: int
     item: T
@@ -43,12 +45,14 @@ class _Entry(Generic[T]):
     priority: int
     since: float
     asked: float | None = None
+    passed: int = 0
 
 
-class _Mine(OrderedDict[int, _Entry[T]], Generic[T]):
-    """One user's errands by ticket. passed: how often in a row others went first when it was this one's turn."""
+#: One user's errands by ticket, by what they need.
+_Mine = dict[tuple[object, ...], OrderedDict[int, _Entry[T]]]
 
-    passed = 0
+
+_Chosen = tuple[_Entry[T], Go]
 
 
 class Line(Generic[T]):
@@ -74,10 +78,10 @@ class Line(Generic[T]):
         entry = _Entry(self._tickets, item, needs, kind, user, priority, now)
         users = self._users.setdefault(priority, OrderedDict())
         if user not in users:
-            users[user] = _Mine()
+            users[user] = {}
             if self._last is not None and self._last[0] == priority and self._last[1] in users:
                 users.move_to_end(self._last[1])  # whoever comes anew is behind all but the one just served
-        users[user][entry.ticket] = entry
+        users[user].setdefault(kind, OrderedDict())[entry.ticket] = entry
         self._entries[entry.ticket] = entry
         return entry.ticket
 
@@ -87,11 +91,14 @@ class Line(Generic[T]):
         if entry is None:
             return False
         users = self._users[entry.priority]
-        del users[entry.user][ticket]
-        if not users[entry.user]:
-            del users[entry.user]
-            if not users:
-                del self._users[entry.priority]
+        mine = users[entry.user]
+        del mine[entry.kind][ticket]
+        if not mine[entry.kind]:
+            del mine[entry.kind]
+            if not mine:
+                del users[entry.user]
+                if not users:
+                    del self._users[entry.priority]
         return True
 
     def next(self, now: float = 0.0) -> Next[T] | None:
@@ -101,14 +108,32 @@ class Line(Generic[T]):
         if not self._entries or not self.fleet.idle:
             return None
         window = list(islice(self._window(), self.look))
-        first = window[0]
-        if self._users[first.priority][first.user].passed >= self.passes:
-            go = self.fleet.choose(first.needs, now, -math.inf)
-            if isinstance(go, Go):
-                return self._leave(first, go)
-        return self._warm(window, now) or self._cold(window, now)
+        first, found = self._due(window, now)
+        found = found or self._warm(window, now) or self._cold(window, now)
+        if found is None:
+            return None
+        entry, go = found
+        if first is not None and first is not entry:
+            first.passed += 1
+        self._leave(entry)
+        return Next(entry.item, entry.needs, go, entry.since)
 
-    def _warm(self, window: list[_Entry[T]], now: float) -> Next[T] | None:
+    def _due(self, window: list[_Entry[T]], now: float) -> tuple[_Entry[T] | None, _Chosen[T] | None]:
+        """Whose turn it is, but for those that no free worker can take; and its worker, if it has been passed over too
+        often."""
+        stuck: set[tuple[object, ...]] = set()
+        for entry in window:
+            if entry.kind in stuck:
+                continue
+            if entry.passed < self.passes:
+                return entry, None
+            go = self.fleet.choose(entry.needs, now, -math.inf)
+            if isinstance(go, Go):
+                return entry, (entry, go)
+            stuck.add(entry.kind)
+        return None, None
+
+    def _warm(self, window: list[_Entry[T]], now: float) -> _Chosen[T] | None:
         """The first errand whose recipes lie ready on a free worker."""
         cold: set[tuple[object, ...]] = set()
         for entry in window:
@@ -117,11 +142,11 @@ class Line(Generic[T]):
             if self.fleet.is_ready(entry.needs):
                 go = self.fleet.choose(entry.needs, now)
                 if isinstance(go, Go):
-                    return self._leave(entry, go)
+                    return entry, go
             cold.add(entry.kind)
         return None
 
-    def _cold(self, window: list[_Entry[T]], now: float) -> Next[T] | None:
+    def _cold(self, window: list[_Entry[T]], now: float) -> _Chosen[T] | None:
         """The first errand that a free worker is to load something for. Of several that need the same, only the first
         may wait for a busy worker that has it: the others would wait for one another."""
         waits: set[tuple[object, ...]] = set()
@@ -132,7 +157,7 @@ class Line(Generic[T]):
             since = -math.inf if entry.kind in waits else now if entry.asked is None else entry.asked
             choice = self.fleet.choose(entry.needs, now, since)
             if isinstance(choice, Go):
-                return self._leave(entry, choice)
+                return entry, choice
             (never if entry.kind in waits else waits).add(entry.kind)
             if entry.asked is None:
                 entry.asked = now
@@ -140,9 +165,9 @@ class Line(Generic[T]):
         return None
 
     def _window(self) -> Iterator[_Entry[T]]:
-        """The errands in the order of turns."""
+        """The errands in the order of turns, but of each user's that need the same only the first two."""
         for priority in sorted(self._users, reverse=True):
-            rows = [iter(mine.values()) for mine in islice(self._users[priority].values(), self.look)]
+            rows = [iter(_firsts(mine)) for mine in islice(self._users[priority].values(), self.look)]
             while rows:
                 left: list[Iterator[_Entry[T]]] = []
                 for row in rows:
@@ -152,14 +177,14 @@ class Line(Generic[T]):
                         left.append(row)
                 rows = left
 
-    def _leave(self, entry: _Entry[T], go: Go) -> Next[T]:
-        """An errand goes: that was its user's turn, and whoever's turn it was has been passed over."""
-        users = self._users[entry.priority]
-        head = next(iter(users))
-        if head != entry.user:
-            users[head].passed += 1
-        users[entry.user].passed = 0
-        users.move_to_end(entry.user)
+    def _leave(self, entry: _Entry[T]) -> None:
+        """An errand goes: that was its user's turn."""
+        self._users[entry.priority].move_to_end(entry.user)
         self._last = (entry.priority, entry.user)
         self.remove(entry.ticket)
-        return Next(entry.item, entry.needs, go, entry.since)
+
+
+def _firsts(mine: _Mine[T]) -> list[_Entry[T]]:
+    """Of each kind of errands the first two, in their order. One may wait for a busy worker, and the next may not."""
+    found = [entry for errands in mine.values() for entry in islice(errands.values(), 2)]
+    return found if len(mine) == 1 else sorted(found, key=lambda entry: entry.ticket)
