@@ -10,13 +10,13 @@ for it, and what waits for a worker of its own kind holds up nothing else.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
-from nodegraph.engines.placement import Fleet, Go, Needs
+from nodegraph.engines.placement import Fleet, Go, Needs, Wait
 
 T = TypeVar("T")
 LOOK = 32
@@ -34,8 +34,8 @@ class Next(NamedTuple, Generic[T]):
 
 @dataclass(slots=True)
 class _Entry(Generic[T]):
-    """Somebody's errand. kind: what it needs, as a key; asked: when it was first found worth waiting for a worker; passed: how
-    often others went first when it was this one's turn."""
+    """Somebody's errand. kind: what it needs, as a key; asked: when it was first found worth waiting for a worker;
+    passed: how often others went first when it was this one's turn."""
 
     ticket: int
     item: T
@@ -64,6 +64,7 @@ class Line(Generic[T]):
         self.until = math.inf  # when to ask again, if no worker becomes free before
         self._users: dict[int, OrderedDict[str, _Mine[T]]] = {}  # by priority; the first one's turn is next
         self._entries: dict[int, _Entry[T]] = {}
+        self._kinds: Counter[tuple[object, ...]] = Counter()
         self._last: tuple[int, str] | None = None  # who had the last turn
         self._tickets = 0
 
@@ -83,6 +84,7 @@ class Line(Generic[T]):
                 users.move_to_end(self._last[1])  # whoever comes anew is behind all but the one just served
         users[user].setdefault(kind, OrderedDict())[entry.ticket] = entry
         self._entries[entry.ticket] = entry
+        self._kinds[kind] += 1
         return entry.ticket
 
     def remove(self, ticket: int) -> bool:
@@ -90,6 +92,9 @@ class Line(Generic[T]):
         entry = self._entries.pop(ticket, None)
         if entry is None:
             return False
+        self._kinds[entry.kind] -= 1
+        if not self._kinds[entry.kind]:
+            del self._kinds[entry.kind]
         users = self._users[entry.priority]
         mine = users[entry.user]
         del mine[entry.kind][ticket]
@@ -147,8 +152,8 @@ class Line(Generic[T]):
         return None
 
     def _cold(self, window: list[_Entry[T]], now: float) -> _Chosen[T] | None:
-        """The first errand that a free worker is to load something for. Of several that need the same, only the first
-        may wait for a busy worker that has it: the others would wait for one another."""
+        """The first errand that a free worker is to load something for. Of several that need the same, one or all wait
+        for the busy workers that have it."""
         waits: set[tuple[object, ...]] = set()
         never: set[tuple[object, ...]] = set()
         for entry in window:
@@ -158,11 +163,21 @@ class Line(Generic[T]):
             choice = self.fleet.choose(entry.needs, now, since)
             if isinstance(choice, Go):
                 return entry, choice
-            (never if entry.kind in waits else waits).add(entry.kind)
+            if entry.kind in waits or self._all_wait(entry, choice, now):
+                never.add(entry.kind)
+            waits.add(entry.kind)
             if entry.asked is None:
                 entry.asked = now
             self.until = min(self.until, choice.until)
         return None
+
+    def _all_wait(self, entry: _Entry[T], choice: Wait, now: float) -> bool:
+        """Whether all errands that need the same as this one, which waits, are served sooner by waiting than by another
+        loaded worker: the last of `n` waits about `n` times as long as the first."""
+        if choice.worker is None:
+            return True  # no free worker could take it
+        last = self._kinds[entry.kind] * (choice.until - now)
+        return last * self.fleet.loading <= sum(entry.needs.recipes.values())
 
     def _window(self) -> Iterator[_Entry[T]]:
         """The errands in the order of turns, but of each user's that need the same only the first two."""

@@ -84,14 +84,31 @@ def test_one_waits_for_the_worker_with_the_model_and_others_have_theirs_loaded()
         line.add(item, needs_of("c"), user=item)
     started = line.next(0.0)
     assert started is not None
-    line.fleet.take(started.go, started.needs, until=5.0)
-    found = line.next(0.0)  # the second waits for that worker: 5 s, where loading takes 10; the third does not
+    line.fleet.take(started.go, started.needs, until=6.0)
+    found = line.next(0.0)  # the second waits for that worker: 6 s, where loading takes 10; the third would wait for 12
     assert found is not None and (found.item, found.go.loads) == ("third", ("c",))
     line.fleet.take(found.go, found.needs, until=20.0)
     assert line.next(1.0) is None  # no worker is free
     line.fleet.release(started.go.worker)
-    found = line.next(5.0)
+    found = line.next(6.0)
     assert found is not None and (found.item, found.go.loads, found.since) == ("second", (), 0.0)
+
+
+def test_all_wait_for_a_worker_that_is_soon_free():
+    line = line_of(2, 12)
+    for item in ("first", "second", "third"):
+        line.add(item, needs_of("c"))
+    started = line.next(0.0)
+    assert started is not None
+    line.fleet.take(started.go, started.needs, until=4.0)
+    assert line.next(0.0) is None
+    assert line.until == 4.0
+    line.fleet.release(started.go.worker)
+    for item in ("second", "third"):
+        found = line.next(4.0)
+        assert found is not None and (found.item, found.go.loads) == (item, ())
+        line.fleet.take(found.go, found.needs, until=8.0)
+        line.fleet.release(found.go.worker)
 
 
 def test_it_tells_when_to_ask_again():
