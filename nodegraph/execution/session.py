@@ -23,7 +23,8 @@ from nodegraph.cache.records import ResultStore
 from nodegraph.cache.remote import Remote
 from nodegraph.cache.shared import SharedStore
 from nodegraph.context import CancelToken, Context, Provenance
-from nodegraph.engines.local import Engine, LocalEngine
+from nodegraph.engines.contract import Engine
+from nodegraph.engines.local import LocalEngine
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.execution.events import Listener
 from nodegraph.execution.executor import execute
