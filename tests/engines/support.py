@@ -96,7 +96,7 @@ def run(
         if on_event is not None:
             on_event(event)
 
-    todo = plan(graph, only=only or [name for name in graph.index])
+    todo = plan(graph, only=only or list(graph.index))
     result = asyncio.run(
         execute(
             todo,
