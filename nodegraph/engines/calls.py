@@ -81,19 +81,22 @@ class Entry:
 @dataclass(slots=True, eq=False)
 class Call:
     """Entries that travel together. sent: those of the present attempt, by step number. done: what has come of steps,
-    for those that are sent again. since: when it began to wait for a worker. weighed:
-    somebody could do it."""
+    for those that are sent again."""
 
     number: int
     entries: list[Entry]
     needs: Needs
-    since: float
     done: dict[Hashable, Worked] = field(default_factory=dict[Hashable, Worked])
     lane: str | None = None
-    weighed: bool = False
     cancelled: bool = False
     watched: bool = True
     undo: Callable[[], object] = lambda: None
+
+    @property
+    def run(self) -> str:
+        """Which run they are of, as a name: runs that share workers take turns."""
+        ident = self.entries[0].step.ident
+        return str(ident[0]) if isinstance(ident, tuple) else ""
 
     @property
     def lead(self) -> Errand:

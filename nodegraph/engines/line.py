@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
-from nodegraph.engines.placement import Fleet, Go, Needs, Wait
+from nodegraph.engines.placement import Fleet, Go, Needs, Unsatisfiable, Wait
 
 T = TypeVar("T")
 LOOK = 32
@@ -64,27 +64,37 @@ class Line(Generic[T]):
         self.until = math.inf  # when to ask again, if no worker becomes free before
         self._users: dict[int, OrderedDict[str, _Mine[T]]] = {}  # by priority; the first one's turn is next
         self._entries: dict[int, _Entry[T]] = {}
-        self._kinds: Counter[tuple[object, ...]] = Counter()
+        self._kinds: Counter[tuple[object, ...]] = Counter()  # how many need the same
+        self._samples: dict[tuple[object, ...], Needs] = {}
         self._last: tuple[int, str] | None = None  # who had the last turn
         self._tickets = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, item: T, needs: Needs, *, user: str = "", priority: int = 0, now: float = 0.0) -> int:
-        """Queue an errand; returns its ticket. Raises Unsatisfiable if no worker could ever take it."""
-        self.fleet.check(needs)
+    def __iter__(self) -> Iterator[T]:
+        """The errands in the order in which they came."""
+        return iter([entry.item for entry in self._entries.values()])
+
+    def add(
+        self, item: T, needs: Needs, *, user: str = "", priority: int = 0, now: float = 0.0, first: bool = False
+    ) -> int:
+        """Queue an errand; returns its ticket. first: it has been with a worker already, and so its turn is next."""
         self._tickets += 1
         kind = (needs.kind, needs.vram, *sorted(needs.recipes))
-        entry = _Entry(self._tickets, item, needs, kind, user, priority, now)
+        entry = _Entry(-self._tickets if first else self._tickets, item, needs, kind, user, priority, now)
         users = self._users.setdefault(priority, OrderedDict())
         if user not in users:
             users[user] = {}
             if self._last is not None and self._last[0] == priority and self._last[1] in users:
                 users.move_to_end(self._last[1])  # whoever comes anew is behind all but the one just served
         users[user].setdefault(kind, OrderedDict())[entry.ticket] = entry
+        if first:
+            users[user][kind].move_to_end(entry.ticket, last=False)
+            users.move_to_end(user, last=False)
         self._entries[entry.ticket] = entry
         self._kinds[kind] += 1
+        self._samples[kind] = needs
         return entry.ticket
 
     def remove(self, ticket: int) -> bool:
@@ -94,7 +104,7 @@ class Line(Generic[T]):
             return False
         self._kinds[entry.kind] -= 1
         if not self._kinds[entry.kind]:
-            del self._kinds[entry.kind]
+            del self._kinds[entry.kind], self._samples[entry.kind]
         users = self._users[entry.priority]
         mine = users[entry.user]
         del mine[entry.kind][ticket]
@@ -106,9 +116,32 @@ class Line(Generic[T]):
                     del self._users[entry.priority]
         return True
 
+    def clear(self) -> list[T]:
+        """Take all errands out, and return them."""
+        found = list(self)
+        for ticket in list(self._entries):
+            self.remove(ticket)
+        return found
+
+    def unfit(self) -> list[tuple[T, Unsatisfiable]]:
+        """The errands that no worker could ever take, with the reason; they wait no longer. To be asked when errands
+        were added and when workers went, before `next`."""
+        reasons: dict[tuple[object, ...], Unsatisfiable] = {}
+        for kind, needs in self._samples.items():
+            try:
+                self.fleet.check(needs)
+            except Unsatisfiable as error:
+                reasons[kind] = error
+        if not reasons:
+            return []
+        found = [entry for entry in self._entries.values() if entry.kind in reasons]
+        for entry in found:
+            self.remove(entry.ticket)
+        return [(entry.item, reasons[entry.kind]) for entry in found]
+
     def next(self, now: float = 0.0) -> Next[T] | None:
         """The next errand that a worker takes now, which is then on its way: `fleet.take` is the caller's. None if
-        nothing can be done before a worker becomes free, or before `until`."""
+        nothing can be done before a worker becomes free, or before `until`. Raises Unsatisfiable (see `unfit`)."""
         self.until = math.inf
         if not self._entries or not self.fleet.idle:
             return None

@@ -1,7 +1,7 @@
 """The engine whose work is done by workers elsewhere: other processes, or other machines.
 
-It chooses a worker for each call (`placement`), sends it there by its transport, and has what comes back kept by the
-driver. A worker that dies takes nothing with it but its time: what it was at is sent again, a node twice at the most.
+It chooses a worker for each call (`line`, `placement`), sends it there by its transport, and has what comes back kept
+by the driver. A worker that dies takes nothing with it but its time: what it was at is sent again, a node twice at the most.
 A cancelled call is asked to stop, and its worker ended if it does not. What cannot travel is done in this process.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,9 +19,10 @@ from nodegraph.context import Cancelled
 from nodegraph.engines.calls import Call, Entry, entries_of, gave_up, message_of, needs_of, no_worker_left
 from nodegraph.engines.contract import Buffer, Errand, Hello, Message, Transport, travels
 from nodegraph.engines.hello import misfit
+from nodegraph.engines.line import Line
 from nodegraph.engines.local import LocalEngine
 from nodegraph.engines.messages import read_failure, read_outcome, steps_of
-from nodegraph.engines.placement import Fleet, Go, Unsatisfiable, Worker
+from nodegraph.engines.placement import Fleet, Worker
 from nodegraph.engines.work import Worked
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.files import FileDigests
@@ -63,7 +63,7 @@ class RemoteEngine:
         self._fleet = Fleet()
         self._entries: dict[Hashable, Entry] = {}
         self._calls: dict[int, Call] = {}  # those that are with a worker
-        self._waiting: deque[Call] = deque()
+        self._line: Line[Call] = Line(self._fleet)
         self._numbers = 0
         self._opened = self._closed = False
         self._returning: set[str] = set()
@@ -107,8 +107,7 @@ class RemoteEngine:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            waiting = [*self._waiting, *self._calls.values()]
-            self._waiting.clear()
+            waiting = [*self._line.clear(), *self._calls.values()]
             self._calls.clear()
         self.transport.close()
         for call in waiting:
@@ -162,7 +161,7 @@ class RemoteEngine:
         """There are no workers, and there will be none."""
         with self._lock:
             self._broken = error
-            waiting, self._waiting = list(self._waiting), deque()
+            waiting = self._line.clear()
         for call in waiting:
             self._fail(call.open, error)
 
@@ -170,36 +169,22 @@ class RemoteEngine:
         self, entries: list[Entry], *, done: Mapping[Hashable, Worked] | None = None, first: bool = False
     ) -> None:
         self._numbers += 1
-        call = Call(self._numbers, entries, needs_of(entries), time.monotonic(), dict(done or {}))
-        (self._waiting.appendleft if first else self._waiting.append)(call)
+        now = time.monotonic()
+        call = Call(self._numbers, entries, needs_of(entries), dict(done or {}))
+        self._line.add(call, call.needs, user=call.run, now=now, first=first)
 
     def _pump(self) -> None:
         """Give waiting calls to workers that are free."""
         unfit: list[tuple[Call, ProblemError]] = []
         with self._lock:
             if self._broken is not None:
-                unfit = [(call, self._broken) for call in self._waiting]
-                self._waiting.clear()
-            staying: deque[Call] = deque()
-            while self._waiting and len(self._fleet):
-                if self._waiting[0].weighed and len(self._calls) + len(self._returning) >= len(self._fleet):
-                    break  # nobody is free, and somebody could do it
-                call = self._waiting.popleft()
-                if not self._starts(call):
-                    continue
-                call.weighed = True
-                try:
-                    choice = self._fleet.choose(call.needs, time.monotonic(), call.since)
-                except Unsatisfiable as error:
-                    unfit.append((call, error))
-                    continue
-                if isinstance(choice, Go):
-                    self._fleet.take(choice, call.needs)
-                    self._give(call, choice.worker)
-                else:
-                    staying.append(call)
-            staying.extend(self._waiting)
-            self._waiting = staying
+                unfit = [(call, self._broken) for call in self._line.clear()]
+            elif len(self._fleet):
+                unfit += self._line.unfit()
+                while (found := self._line.next(time.monotonic())) is not None:
+                    if self._starts(found.item):
+                        self._fleet.take(found.go, found.needs)
+                        self._give(found.item, found.go.worker)
         for call, error in unfit:
             self._fail(call.open, error)
 
