@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from nodegraph.context import Cancelled
 from nodegraph.engines.contract import Buffer, Errand, Message, recipes_in
@@ -81,13 +82,14 @@ class Entry:
 @dataclass(slots=True, eq=False)
 class Call:
     """Entries that travel together. sent: those of the present attempt, by step number. done: what has come of steps,
-    for those that are sent again."""
+    for those that are sent again. began: when a worker got it."""
 
     number: int
     entries: list[Entry]
     needs: Needs
     done: dict[Hashable, Worked] = field(default_factory=dict[Hashable, Worked])
     lane: str | None = None
+    began: float = 0.0
     cancelled: bool = False
     watched: bool = True
     undo: Callable[[], object] = lambda: None
@@ -96,7 +98,7 @@ class Call:
     def run(self) -> str:
         """Which run they are of, as a name: runs that share workers take turns."""
         ident = self.entries[0].step.ident
-        return str(ident[0]) if isinstance(ident, tuple) else ""
+        return str(cast("tuple[object, ...]", ident)[0]) if isinstance(ident, tuple) else ""
 
     @property
     def lead(self) -> Errand:

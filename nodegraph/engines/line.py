@@ -21,6 +21,7 @@ from nodegraph.engines.placement import Fleet, Go, Needs, Unsatisfiable, Wait
 T = TypeVar("T")
 LOOK = 32
 PASSES = 32
+KINDS = 1_000  # of which it is remembered how long they take
 
 
 class Next(NamedTuple, Generic[T]):
@@ -65,6 +66,7 @@ class Line(Generic[T]):
         self._users: dict[int, OrderedDict[str, _Mine[T]]] = {}  # by priority; the first one's turn is next
         self._entries: dict[int, _Entry[T]] = {}
         self._kinds: Counter[tuple[object, ...]] = Counter()  # how many need the same
+        self._pace: dict[tuple[object, ...], float] = {}  # about how long what needs the same takes
         self._samples: dict[tuple[object, ...], Needs] = {}
         self._last: tuple[int, str] | None = None  # who had the last turn
         self._tickets = 0
@@ -81,7 +83,7 @@ class Line(Generic[T]):
     ) -> int:
         """Queue an errand; returns its ticket. first: it has been with a worker already, and so its turn is next."""
         self._tickets += 1
-        kind = (needs.kind, needs.vram, *sorted(needs.recipes))
+        kind = _kind(needs)
         entry = _Entry(-self._tickets if first else self._tickets, item, needs, kind, user, priority, now)
         users = self._users.setdefault(priority, OrderedDict())
         if user not in users:
@@ -122,6 +124,18 @@ class Line(Generic[T]):
         for ticket in list(self._entries):
             self.remove(ticket)
         return found
+
+    def take(self, found: Next[T], now: float) -> None:
+        """A worker begins with what `next` gave; it is expected to take as long as others that needed the same."""
+        self.fleet.take(found.go, found.needs, now + self._pace.get(_kind(found.needs), math.inf))
+
+    def took(self, needs: Needs, seconds: float) -> None:
+        """An errand that needed this has taken so long."""
+        kind = _kind(needs)
+        before = self._pace.pop(kind, seconds)
+        self._pace[kind] = before + (seconds - before) / 4
+        if len(self._pace) > KINDS:
+            del self._pace[next(iter(self._pace))]
 
     def unfit(self) -> list[tuple[T, Unsatisfiable]]:
         """The errands that no worker could ever take, with the reason; they wait no longer. To be asked when errands
@@ -230,6 +244,10 @@ class Line(Generic[T]):
         self._users[entry.priority].move_to_end(entry.user)
         self._last = (entry.priority, entry.user)
         self.remove(entry.ticket)
+
+
+def _kind(needs: Needs) -> tuple[object, ...]:
+    return (needs.kind, needs.vram, *sorted(needs.recipes))
 
 
 def _firsts(mine: _Mine[T]) -> list[_Entry[T]]:

@@ -140,6 +140,9 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._lanes)
 
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._lanes
+
     @property
     def idle(self) -> int:
         """How many workers are free."""

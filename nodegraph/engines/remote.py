@@ -1,13 +1,14 @@
 """The engine whose work is done by workers elsewhere: other processes, or other machines.
 
 It chooses a worker for each call (`line`, `placement`), sends it there by its transport, and has what comes back kept
-by the driver. A worker that dies takes nothing with it but its time: what it was at is sent again, a node twice at the most.
+by the driver. A worker that dies costs nothing but time: what it was at is sent again, a node twice at the most.
 A cancelled call is asked to stop, and its worker ended if it does not. What cannot travel is done in this process.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from nodegraph.context import Cancelled
+from nodegraph.engines.alarm import Alarm
 from nodegraph.engines.calls import Call, Entry, entries_of, gave_up, message_of, needs_of, no_worker_left
 from nodegraph.engines.contract import Buffer, Errand, Hello, Message, Transport, travels
 from nodegraph.engines.hello import misfit
@@ -64,6 +66,7 @@ class RemoteEngine:
         self._entries: dict[Hashable, Entry] = {}
         self._calls: dict[int, Call] = {}  # those that are with a worker
         self._line: Line[Call] = Line(self._fleet)
+        self._alarm = Alarm()
         self._numbers = 0
         self._opened = self._closed = False
         self._returning: set[str] = set()
@@ -107,6 +110,7 @@ class RemoteEngine:
     def close(self) -> None:
         with self._lock:
             self._closed = True
+            self._alarm.off()
             waiting = [*self._line.clear(), *self._calls.values()]
             self._calls.clear()
         self.transport.close()
@@ -181,10 +185,12 @@ class RemoteEngine:
                 unfit = [(call, self._broken) for call in self._line.clear()]
             elif len(self._fleet):
                 unfit += self._line.unfit()
-                while (found := self._line.next(time.monotonic())) is not None:
+                now = time.monotonic()
+                while (found := self._line.next(now)) is not None:
                     if self._starts(found.item):
-                        self._fleet.take(found.go, found.needs)
+                        self._line.take(found, now)
                         self._give(found.item, found.go.worker)
+                self._alarm.set(math.inf if self._closed else self._line.until - now, self._pump)
         for call, error in unfit:
             self._fail(call.open, error)
 
@@ -202,14 +208,11 @@ class RemoteEngine:
     def _give(self, call: Call, lane: str) -> None:
         """A worker has been chosen."""
         call.entries = self._possible(call)
-        call.lane = lane
+        call.lane, call.began = lane, time.monotonic()
         self._calls[call.number] = call
         for entry in call.entries:
-            if (
-                entry.future is not None
-                and not entry.future.running()
-                and not entry.future.set_running_or_notify_cancel()
-            ):
+            future = entry.future
+            if future is not None and not future.running() and not future.set_running_or_notify_cancel():
                 entry.error = Cancelled()
         self._threads.submit(self._send, call, lane)
 
@@ -298,8 +301,10 @@ class RemoteEngine:
         with self._lock:
             self._calls.pop(call.number, None)
             undo, call.undo = call.undo, lambda: None
-            if call.lane is not None and self._is_known(call.lane):
+            if call.lane is not None and call.lane in self._fleet:
                 self._fleet.release(call.lane)
+                if not call.open:
+                    self._line.took(call.needs, time.monotonic() - call.began)
         undo()
 
     def _after(self, call: Call) -> None:
@@ -386,7 +391,7 @@ class RemoteEngine:
             (self._returning.add if returns else self._returning.discard)(lane)
             if not returns:
                 self._fleet.remove(lane)
-            elif self._is_known(lane):
+            elif lane in self._fleet:
                 self._fleet.lose(lane)
         if call is not None:
             self._again(call, lane, reason)
@@ -395,13 +400,6 @@ class RemoteEngine:
         if alone:
             self._break(no_worker_left(reason))
         self._pump()
-
-    def _is_known(self, lane: str) -> bool:
-        try:
-            self._fleet.held(lane)
-        except KeyError:
-            return False
-        return True
 
     def _again(self, call: Call, lane: str, reason: str) -> None:
         """Send again what a worker was at when it died: not for ever, for the node may be what it died of."""

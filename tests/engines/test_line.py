@@ -139,6 +139,19 @@ def test_it_tells_when_to_ask_again():
     assert line.until == 5.0
 
 
+def test_how_long_things_take_is_learnt():
+    line = line_of(2, 12)
+    line.took(needs_of("c"), 4.0)
+    line.took(needs_of("c"), 8.0)
+    for item in ("first", "second"):
+        line.add(item, needs_of("c"))
+    found = line.next(10.0)
+    assert found is not None
+    line.take(found, 10.0)
+    assert line.next(10.0) is None  # the other worker would have to load for longer
+    assert line.until == 15.0
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.sampled_from("xyz"), st.sets(st.sampled_from("abc")), st.integers(0, 1)),
