@@ -145,16 +145,13 @@ class RemoteEngine:
             lanes = self.transport.open(self)
             expected = self.expected()
             for lane in lanes:
-                problem = misfit(expected, lane.hello, lane.name)
-                if problem is not None:
+                if (problem := misfit(expected, lane.hello, lane.name)) is not None:
                     raise ProblemError(problem)
         except ProblemError as error:
-            self._break(error)
-            return
+            return self._break(error)
         except Exception as error:
             LOG.exception("workers cannot be started")
-            self._break(ProblemError(Problem("no_worker", f"workers cannot be started: {error}")))
-            return
+            return self._break(ProblemError(Problem("no_worker", f"workers cannot be started: {error}")))
         with self._lock:
             for lane in lanes:
                 if lane.name not in self._returning:
