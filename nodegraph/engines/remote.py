@@ -143,6 +143,9 @@ class RemoteEngine:
                     raise ProblemError(problem)
         except ProblemError as error:
             self._break(error)
+            if self.transport.reopens:
+                with self._lock:
+                    self._opened, self._desk.broken = False, None
             return
         except Exception as error:
             LOG.exception("workers cannot be started")

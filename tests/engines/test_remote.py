@@ -25,6 +25,8 @@ FAR = Setup(device="cpu")
 class Threads:
     """Workers that are threads. Each has so many bytes for models."""
 
+    reopens = False
+
     def __init__(self, memory: Sequence[int], *, near: bool = False) -> None:
         self.near, self.width, self.memory = near, len(memory), memory
         self.calls: dict[str, queue.SimpleQueue[tuple[Message, Sequence[Buffer]] | None]] = {}
