@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from nodegraph.context import Cancelled
 from nodegraph.engines.contract import Buffer, Errand, Message, recipes_in
@@ -94,12 +93,6 @@ class Call:
     cancelled: bool = False
     watched: bool = True
     undo: Callable[[], object] = lambda: None
-
-    @property
-    def run(self) -> str:
-        """Which run they are of, as a name: runs that share workers take turns."""
-        ident = self.entries[0].step.ident
-        return str(cast("tuple[object, ...]", ident)[0]) if isinstance(ident, tuple) else ""
 
     @property
     def lead(self) -> Errand:

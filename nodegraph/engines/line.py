@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
-from nodegraph.engines.placement import Fleet, Go, Needs, Unsatisfiable, Wait
+from nodegraph.engines.placement import Fleet, Go, Needs, Wait
 
 T = TypeVar("T")
 LOOK = 32
@@ -67,36 +67,26 @@ class Line(Generic[T]):
         self._entries: dict[int, _Entry[T]] = {}
         self._kinds: Counter[tuple[object, ...]] = Counter()  # how many need the same
         self._pace: dict[tuple[object, ...], float] = {}  # about how long what needs the same takes
-        self._samples: dict[tuple[object, ...], Needs] = {}
         self._last: tuple[int, str] | None = None  # who had the last turn
         self._tickets = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[T]:
-        """The errands in the order in which they came."""
-        return iter([entry.item for entry in self._entries.values()])
-
-    def add(
-        self, item: T, needs: Needs, *, user: str = "", priority: int = 0, now: float = 0.0, first: bool = False
-    ) -> int:
-        """Queue an errand; returns its ticket. first: it has been with a worker already, and so its turn is next."""
+    def add(self, item: T, needs: Needs, *, user: str = "", priority: int = 0, now: float = 0.0) -> int:
+        """Queue an errand; returns its ticket. Raises Unsatisfiable if no worker could ever take it."""
+        self.fleet.check(needs)
         self._tickets += 1
         kind = _kind(needs)
-        entry = _Entry(-self._tickets if first else self._tickets, item, needs, kind, user, priority, now)
+        entry = _Entry(self._tickets, item, needs, kind, user, priority, now)
         users = self._users.setdefault(priority, OrderedDict())
         if user not in users:
             users[user] = {}
             if self._last is not None and self._last[0] == priority and self._last[1] in users:
                 users.move_to_end(self._last[1])  # whoever comes anew is behind all but the one just served
         users[user].setdefault(kind, OrderedDict())[entry.ticket] = entry
-        if first:
-            users[user][kind].move_to_end(entry.ticket, last=False)
-            users.move_to_end(user, last=False)
         self._entries[entry.ticket] = entry
         self._kinds[kind] += 1
-        self._samples[kind] = needs
         return entry.ticket
 
     def remove(self, ticket: int) -> bool:
@@ -106,7 +96,7 @@ class Line(Generic[T]):
             return False
         self._kinds[entry.kind] -= 1
         if not self._kinds[entry.kind]:
-            del self._kinds[entry.kind], self._samples[entry.kind]
+            del self._kinds[entry.kind]
         users = self._users[entry.priority]
         mine = users[entry.user]
         del mine[entry.kind][ticket]
@@ -117,13 +107,6 @@ class Line(Generic[T]):
                 if not users:
                     del self._users[entry.priority]
         return True
-
-    def clear(self) -> list[T]:
-        """Take all errands out, and return them."""
-        found = list(self)
-        for ticket in list(self._entries):
-            self.remove(ticket)
-        return found
 
     def take(self, found: Next[T], now: float) -> None:
         """A worker begins with what `next` gave; it is expected to take as long as others that needed the same."""
@@ -137,25 +120,9 @@ class Line(Generic[T]):
         if len(self._pace) > KINDS:
             del self._pace[next(iter(self._pace))]
 
-    def unfit(self) -> list[tuple[T, Unsatisfiable]]:
-        """The errands that no worker could ever take, with the reason; they wait no longer. To be asked when errands
-        were added and when workers went, before `next`."""
-        reasons: dict[tuple[object, ...], Unsatisfiable] = {}
-        for kind, needs in self._samples.items():
-            try:
-                self.fleet.check(needs)
-            except Unsatisfiable as error:
-                reasons[kind] = error
-        if not reasons:
-            return []
-        found = [entry for entry in self._entries.values() if entry.kind in reasons]
-        for entry in found:
-            self.remove(entry.ticket)
-        return [(entry.item, reasons[entry.kind]) for entry in found]
-
     def next(self, now: float = 0.0) -> Next[T] | None:
         """The next errand that a worker takes now, which is then on its way: `fleet.take` is the caller's. None if
-        nothing can be done before a worker becomes free, or before `until`. Raises Unsatisfiable (see `unfit`)."""
+        nothing can be done before a worker becomes free, or before `until`."""
         self.until = math.inf
         if not self._entries or not self.fleet.idle:
             return None

@@ -1,14 +1,13 @@
 """The engine whose work is done by workers elsewhere: other processes, or other machines.
 
-It chooses a worker for each call (`line`, `placement`), sends it there by its transport, and has what comes back kept
-by the driver. A worker that dies costs nothing but time: what it was at is sent again, a node twice at the most.
+It chooses a worker for each call (`placement`), sends it there by its transport, and has what comes back kept by the
+driver. A worker that dies takes nothing with it but its time: what it was at is sent again, a node twice at the most.
 A cancelled call is asked to stop, and its worker ended if it does not. What cannot travel is done in this process.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,6 @@ from nodegraph.engines.calls import Call, Entry, entries_of, gave_up, message_of
 from nodegraph.engines.contract import Buffer, Errand, Hello, Message, Transport, travels
 from nodegraph.engines.desk import Desk, Refused
 from nodegraph.engines.hello import misfit
-from nodegraph.engines.line import Line
 from nodegraph.engines.local import LocalEngine
 from nodegraph.engines.messages import read_failure, read_outcome, steps_of
 from nodegraph.engines.placement import Unsatisfiable
@@ -140,7 +138,8 @@ class RemoteEngine:
             lanes = self.transport.open(self)
             expected = self.expected()
             for lane in lanes:
-                if (problem := misfit(expected, lane.hello, lane.name)) is not None:
+                problem = misfit(expected, lane.hello, lane.name)
+                if problem is not None:
                     raise ProblemError(problem)
         except ProblemError as error:
             self._break(error)
@@ -150,7 +149,8 @@ class RemoteEngine:
             return
         except Exception as error:
             LOG.exception("workers cannot be started")
-            return self._break(ProblemError(Problem("no_worker", f"workers cannot be started: {error}")))
+            self._break(ProblemError(Problem("no_worker", f"workers cannot be started: {error}")))
+            return
         with self._lock:
             refused = self._desk.begin(lanes)
         self._refuse(refused)
@@ -214,11 +214,14 @@ class RemoteEngine:
     def _give(self, call: Call, lane: str) -> None:
         """A worker has been chosen."""
         call.entries = self._possible(call)
-        call.lane, call.began = lane, time.monotonic()
+        call.lane = lane
         self._calls[call.number] = call
         for entry in call.entries:
-            future = entry.future
-            if future is not None and not future.running() and not future.set_running_or_notify_cancel():
+            if (
+                entry.future is not None
+                and not entry.future.running()
+                and not entry.future.set_running_or_notify_cancel()
+            ):
                 entry.error = Cancelled()
         self._threads.submit(self._send, call, lane)
 

@@ -6,11 +6,12 @@ import math
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodegraph.engines.line import Line
-from nodegraph.engines.placement import Fleet, Needs, Worker
+from nodegraph.engines.placement import Fleet, Needs, Unsatisfiable, Worker
 
 SIZES = {"a": 4, "b": 6, "c": 10}
 
@@ -70,29 +71,11 @@ def test_what_is_cancelled_while_it_waits_is_not_done():
     assert not line.remove(tickets[0])
 
 
-def test_what_no_worker_could_take_is_told_at_once_and_waits_no_longer():
+def test_what_no_worker_could_take_is_refused_at_once():
     line = line_of(2, 8)
-    for item in ("a1", "c1", "b1", "c2"):
-        line.add(item, needs_of(item[0]), user="me")
-    told = line.unfit()
-    assert [item for item, _ in told] == ["c1", "c2"]
-    assert all(reason.problems[0].code == "no_worker" for _, reason in told)
-    assert line.unfit() == []
-    line.fleet.remove("w0")
-    line.fleet.remove("w1")
-    assert [item for item, _ in line.unfit()] == ["a1", "b1"]
-    assert line.next() is None
-
-
-def test_what_a_worker_died_of_is_next_again():
-    line = line_of(1)
-    for item in ("a1", "a2", "b1", "c1"):
-        line.add(item, Needs(), user=item[0])
-    assert work(line, 2) == ["a1", "b1"]
-    line.add("b0", Needs(), user="b", first=True)
-    line.add("a0", Needs(), user="a", first=True)
-    assert list(line) == ["a2", "c1", "b0", "a0"]
-    assert work(line) == ["a0", "b0", "c1", "a2"]
+    with pytest.raises(Unsatisfiable):
+        line.add("c", needs_of("c"))
+    assert len(line) == 0
 
 
 def test_one_waits_for_the_worker_with_the_model_and_others_have_theirs_loaded():
