@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from nodegraph.engines.calls import Call, no_worker_left
 from nodegraph.engines.contract import Hello, Lane
 from nodegraph.engines.line import Line
-from nodegraph.engines.placement import Fleet, Unsatisfiable, Worker
+from nodegraph.engines.placement import Fleet, Needs, Unsatisfiable, Worker
 from nodegraph.errors import ProblemError
 
 Refused = list[tuple[Call, ProblemError]]
@@ -26,6 +26,7 @@ class Desk:
         self._line: Line[Call] = Line(self._fleet)
         self._noted: list[Call] = []
         self._tickets: dict[int, Call] = {}
+        self._begun: dict[str, tuple[Needs, float]] = {}  # by worker
         self._known: set[str] = set()
         self._away: set[str] = set()  # workers that are to come back
         self._gone: set[str] = set()
@@ -68,12 +69,21 @@ class Desk:
         self.broken = no_worker_left(reason)
         return [(call, self.broken) for call in self.empty()]
 
-    def free(self, lane: str) -> None:
-        """A worker is done with its call."""
+    def free(self, lane: str, *, done: bool = True) -> None:
+        """A worker is free of its call. done: what it took says how long others of that kind take."""
+        needs, began = self._begun.pop(lane, (None, 0.0))
+        if done and needs is not None:
+            self._line.took(needs, time.monotonic() - began)
         if lane in self._known:
             self._fleet.release(lane)
 
     # --- calls
+
+    @property
+    def until(self) -> float:
+        """When to ask for the next call again, if no worker becomes free before: calls wait for a busy worker that has
+        their models, but not for ever."""
+        return self._line.until
 
     def wait(self, call: Call) -> ProblemError | None:
         """Have a call wait; or why that would be in vain."""
@@ -93,10 +103,12 @@ class Desk:
 
     def next(self) -> tuple[Call, str] | None:
         """The next call, and the worker that is to do it now."""
-        found = self._line.next(time.monotonic()) if self._known else None
+        now = time.monotonic()
+        found = self._line.next(now) if self._known else None
         if found is None:
             return None
-        self._fleet.take(found.go, found.needs)
+        self._line.take(found, now)
+        self._begun[found.go.worker] = (found.needs, now)
         self._tickets.pop(found.item.ticket, None)
         return found.item, found.go.worker
 

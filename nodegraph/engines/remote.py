@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, cast
 
 from nodegraph.context import Cancelled
+from nodegraph.engines.alarm import Alarm
 from nodegraph.engines.calls import Call, Entry, entries_of, gave_up, message_of, needs_of
 from nodegraph.engines.contract import Buffer, Errand, Hello, Message, Transport, travels
 from nodegraph.engines.desk import Desk, Refused
@@ -59,7 +61,7 @@ class RemoteEngine:
         self._local = LocalEngine()
         self._threads = ThreadPoolExecutor(2 * transport.width + 2, thread_name_prefix="nodegraph-engine")
         self._lock = threading.RLock()
-        self._desk = Desk()
+        self._desk, self._alarm = Desk(), Alarm()
         self._entries: dict[Hashable, Entry] = {}
         self._calls: dict[int, Call] = {}  # those that are with a worker
         self._numbers = 0
@@ -104,6 +106,7 @@ class RemoteEngine:
     def close(self) -> None:
         with self._lock:
             self._closed = True
+            self._alarm.off()
             waiting = [*self._desk.empty(), *self._calls.values()]
             self._calls.clear()
         self.transport.close()
@@ -198,7 +201,9 @@ class RemoteEngine:
                 if self._starts(call):
                     self._give(call, lane)
                 else:
-                    self._desk.free(lane)
+                    self._desk.free(lane, done=False)
+            if not self._closed:
+                self._alarm.set(self._desk.until - time.monotonic(), self._pump)
 
     def _starts(self, call: Call) -> bool:
         """Whether a call is still to be done. What was cancelled while it waited is not."""
