@@ -63,13 +63,13 @@ def by_placement(tasks: Sequence[Task], workers: Sequence[Worker]) -> Outcome:
     fleet = Fleet(workers, loading=LOADING)
     line: Line[Task] = Line(fleet)
     outcome, busy, coming, again = Outcome(), list[tuple[float, str]](), deque(tasks), inf
-    doing: dict[str, tuple[Task, float]] = {}
+    doing: dict[str, tuple[Next[Task], float]] = {}
 
     def begin(now: float, found: Next[Task]) -> None:
         loading = sum(found.needs.recipes[name] for name in found.go.loads) / LOADING
         end = outcome.note(found.item, now, loading, len(found.go.loads))
         line.take(found, now)
-        doing[found.go.worker] = (found.item, now)
+        doing[found.go.worker] = (found, now)
         heapq.heappush(busy, (end, found.go.worker))
 
     while coming or busy or len(line):
@@ -81,8 +81,8 @@ def by_placement(tasks: Sequence[Task], workers: Sequence[Worker]) -> Outcome:
         while busy and busy[0][0] <= now:
             worker = heapq.heappop(busy)[1]
             fleet.release(worker)
-            task, since = doing.pop(worker)
-            line.took(task.needs, now - since)  # all that is known beforehand of how long others take
+            done, since = doing.pop(worker)
+            line.took(done, now - since)  # all that is known beforehand of how long others take
         while (found := line.next(now)) is not None:
             begin(now, found)
         again = max(line.until, now)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from nodegraph.engines.calls import Call, no_worker_left
 from nodegraph.engines.contract import Hello, Lane
-from nodegraph.engines.line import Line
-from nodegraph.engines.placement import Fleet, Needs, Unsatisfiable, Worker
+from nodegraph.engines.line import Line, Next
+from nodegraph.engines.placement import Fleet, Unsatisfiable, Worker
 from nodegraph.errors import ProblemError
 
 Refused = list[tuple[Call, ProblemError]]
@@ -26,7 +26,7 @@ class Desk:
         self._line: Line[Call] = Line(self._fleet)
         self._noted: list[Call] = []
         self._tickets: dict[int, Call] = {}
-        self._begun: dict[str, tuple[Needs, float]] = {}  # by worker
+        self._begun: dict[str, tuple[Next[Call], float]] = {}  # by worker
         self._known: set[str] = set()
         self._away: set[str] = set()  # workers that are to come back
         self._gone: set[str] = set()
@@ -71,9 +71,9 @@ class Desk:
 
     def free(self, lane: str, *, done: bool = True) -> None:
         """A worker is free of its call. done: what it took says how long others of that kind take."""
-        needs, began = self._begun.pop(lane, (None, 0.0))
-        if done and needs is not None:
-            self._line.took(needs, time.monotonic() - began)
+        found, began = self._begun.pop(lane, (None, 0.0))
+        if done and found is not None:
+            self._line.took(found, time.monotonic() - began)
         if lane in self._known:
             self._fleet.release(lane)
 
@@ -108,7 +108,7 @@ class Desk:
         if found is None:
             return None
         self._line.take(found, now)
-        self._begun[found.go.worker] = (found.needs, now)
+        self._begun[found.go.worker] = (found, now)
         self._tickets.pop(found.item.ticket, None)
         return found.item, found.go.worker
 

@@ -112,9 +112,11 @@ class Line(Generic[T]):
         """A worker begins with what `next` gave; it is expected to take as long as others that needed the same."""
         self.fleet.take(found.go, found.needs, now + self._pace.get(_kind(found.needs), math.inf))
 
-    def took(self, needs: Needs, seconds: float) -> None:
-        """An errand that needed this has taken so long."""
-        kind = _kind(needs)
+    def took(self, found: Next[T], seconds: float) -> None:
+        """What `next` gave has taken so long. Loading counts only where nothing else is known."""
+        kind = _kind(found.needs)
+        if found.go.loads and kind in self._pace:
+            return
         before = self._pace.pop(kind, seconds)
         self._pace[kind] = before + (seconds - before) / 4
         if len(self._pace) > KINDS:

@@ -92,7 +92,7 @@ class _Age(NamedTuple):
 @dataclass(slots=True)
 class _Lane:
     """What is known of a worker. held: recipe → bytes, the one used least recently first; turn: rises with each use, of
-    all workers; until: when it is expected to be free."""
+    all workers; due: when it was expected to be free; until: when it is, now that it is late."""
 
     worker: Worker
     total: int
@@ -101,6 +101,7 @@ class _Lane:
     turn: int = 0
     free: bool = False
     away: bool = False
+    due: float = math.inf
     until: float = math.inf
 
     @property
@@ -183,7 +184,7 @@ class Fleet:
         self._unfile(lane)
         held = {name: size for name, size in lane.held.items() if name not in go.evicts and name not in needs.recipes}
         self._hold(lane, held | {name: lane.held.get(name, size) for name, size in needs.recipes.items()})
-        lane.until = until
+        lane.due = lane.until = until
         for name in lane.held:
             self._expect(name, lane)
 
@@ -283,10 +284,10 @@ class Fleet:
         best = (math.inf, math.inf, "")
         for kind in self._kinds(needs):
             for name in order:
-                lane = self._next_due(kind, name)
+                lane = self._next_due(kind, name, now)
                 if lane is not None and lane.could(needs, total):
-                    until = expected(lane.until, now)
-                    best = min(best, (until - now + lane.lacks(needs) / self.loading, until, lane.worker.id))
+                    ready = lane.until - now + lane.lacks(needs) / self.loading
+                    best = min(best, (ready, lane.until, lane.worker.id))
         return Wait(best[2], best[1]) if best[0] < cost else None
 
     # --- the indices
@@ -337,20 +338,22 @@ class Fleet:
         lane = self._lanes.get(entry[2])
         return lane is not None and lane.turn == entry[1] and not lane.free and not lane.away and name in lane.held
 
-    def _next_due(self, kind: str, name: str) -> _Lane | None:
-        """The busy holder of a recipe that will be free first."""
+    def _next_due(self, kind: str, name: str, now: float) -> _Lane | None:
+        """The busy holder of a recipe that will be free first. What is late by a while is late by as much again."""
         due = self._due.get((kind, name))
-        while due and not self._is_due(due[0], name):
-            heapq.heappop(due)
-        if not due:
-            self._due.pop((kind, name), None)
-            return None
-        return self._lanes[due[0][2]]
-
-
-def expected(until: float, now: float) -> float:
-    """When something is to be expected that was due at `until`: what is late by a while is late by as much again."""
-    return until if until > now else now + max(now - until, LATE)
+        while due:
+            if not self._is_due(due[0], name):
+                heapq.heappop(due)
+                continue
+            until, turn, id_ = due[0]
+            lane = self._lanes[id_]
+            if lane.until <= now:
+                lane.until = now + max(now - lane.due, LATE)
+            if until == lane.until:
+                return lane
+            heapq.heapreplace(due, (lane.until, turn, id_))
+        self._due.pop((kind, name), None)
+        return None
 
 
 def _evicted(lane: _Lane, needs: Needs) -> tuple[str, ...]:

@@ -124,15 +124,19 @@ def test_it_tells_when_to_ask_again():
 
 def test_how_long_things_take_is_learnt():
     line = line_of(2, 12)
-    line.took(needs_of("c"), 4.0)
-    line.took(needs_of("c"), 8.0)
-    for item in ("first", "second"):
+    for item in ("loads", "is quicker", "is slower", "begins", "waits"):
         line.add(item, needs_of("c"))
+    for seconds in (10.0, 3.0, 7.0):  # each counts for a quarter of what is thought from then on
+        found = line.next(0.0)
+        assert found is not None and found.go.worker == "w0"
+        line.take(found, 0.0)
+        line.took(found, seconds)
+        line.fleet.release("w0")
     found = line.next(10.0)
     assert found is not None
     line.take(found, 10.0)
     assert line.next(10.0) is None  # the other worker would have to load for longer
-    assert line.until == 15.0
+    assert line.until == 10.0 + 7.9375
 
 
 STEPS = st.lists(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodegraph.engines.placement import ANY, Fleet, Go, Needs, Unsatisfiable, Wait, Worker, expected
+from nodegraph.engines.placement import ANY, LATE, Fleet, Go, Needs, Unsatisfiable, Wait, Worker
 
 GIB = 1 << 30
 SIZES = {"a": 4, "b": 6, "c": 10, "d": 1}
@@ -136,6 +136,7 @@ class Seen:
     held: dict[str, int] = field(default_factory=dict[str, int])
     state: str = "free"
     turn: int = 0
+    due: float = math.inf
     until: float = math.inf
 
     @property
@@ -174,10 +175,11 @@ def naive(seen: Mapping[str, Seen], needs: Needs, now: float, since: float, pati
     for name in order:
         for kind in {w.worker.kind for w in seen.values() if needs.kind in ("", w.worker.kind)}:
             busy = [w for w in seen.values() if w.state == "busy" and name in w.held and w.worker.kind == kind]
+            while busy and (first := min(busy, key=lambda w: (w.until, w.turn))).until <= now:
+                first.until = now + max(now - first.due, LATE)  # late by a while: by as much again
             first = min(busy, key=lambda w: (w.until, w.turn), default=None)
             if first in could:
-                until = expected(first.until, now)
-                waits.append((until - now + first.lacks(needs), until, first.worker.id))
+                waits.append((first.until - now + first.lacks(needs), first.until, first.worker.id))
     best = min(waits, default=(math.inf, 0.0, ""))
     if best[0] < cost and (chosen is None or best[1] <= since + patience):
         return Wait(best[2], best[1])
@@ -259,6 +261,6 @@ def _ask(fleet: Fleet, seen: Mapping[str, Seen], needs: Any, now: float, until: 
     lane = seen[got.worker]
     kept = {name: size for name, size in lane.held.items() if name not in got.evicts and name not in needs.recipes}
     lane.held = kept | dict(needs.recipes)
-    lane.state, lane.until, lane.turn = "busy", until, turn
+    lane.state, lane.due, lane.until, lane.turn = "busy", until, until, turn
     assert fleet.held(got.worker) == lane.held
     assert lane.room >= needs.vram  # nothing is ever put where there is no room for it
