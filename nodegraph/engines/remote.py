@@ -226,11 +226,8 @@ class RemoteEngine:
         call.lane = lane
         self._calls[call.number] = call
         for entry in call.entries:
-            if (
-                entry.future is not None
-                and not entry.future.running()
-                and not entry.future.set_running_or_notify_cancel()
-            ):
+            future = entry.future
+            if future is not None and not future.running() and not future.set_running_or_notify_cancel():
                 entry.error = Cancelled()
         self._threads.submit(self._send, call, lane)
 
