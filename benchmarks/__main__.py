@@ -12,9 +12,11 @@ from pathlib import Path
 BENCHMARKS = (
     "executor",
     "expansion",
+    "engine",
     "store",
     "remote",
     "jobs",
+    "scale",
     "server",
     "canvas",
     "yaml_load",

@@ -20,7 +20,7 @@ from nodegraph.cache.objects import Objects, objects_at
 from nodegraph.cache.records import Record
 from nodegraph.cache.remote import Remote
 from nodegraph.cache.shared import SharedStore
-from nodegraph.execution.outcome import output_digests
+from nodegraph.engines.outcome import output_digests
 
 KILOBYTES = 1024
 TIMEOUT = 60.0

@@ -17,8 +17,8 @@ from nodegraph.cache.keys import frame, with_literals
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.cache.records import Record
 from nodegraph.engines.local import LocalEngine
+from nodegraph.engines.outcome import output_digests
 from nodegraph.execution.executor import execute
-from nodegraph.execution.outcome import output_digests
 from nodegraph.execution.plan import plan
 from nodegraph.execution.session import Session
 from nodegraph.execution.settings import Settings

@@ -84,6 +84,9 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "lock_differs": (506, "Something is not as it was locked"),
     "cannot_listen": (507, "An address that cannot be listened on"),
     "no_server": (508, "A server that does not answer"),
+    "no_worker": (509, "No worker that could ever do it"),
+    "worker_differs": (510, "A worker whose results would not be the driver's"),
+    "model_missing": (511, "A model file that a worker does not have"),
     # 6xx: requests to the server
     "not_found": (601, "Something that is not there"),
     "bad_request": (602, "A request that cannot be understood"),

@@ -51,6 +51,15 @@ class FileDigests:
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
         return self._file(path)
 
+    def known(self, path: Path) -> list[tuple[str, FileState, str]]:
+        """What is remembered of a file, or of those in a folder: real path, state and digest of each."""
+        try:
+            name = str(path.resolve())
+        except OSError:
+            return []
+        below = name + os.sep
+        return [(n, *known) for n, known in self._known.items() if n == name or n.startswith(below)]
+
     def _file(self, path: Path) -> str:
         real = path.resolve()
         name = str(real)

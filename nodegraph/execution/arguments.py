@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import cast
 
 from nodegraph.context import Context, Roots
+from nodegraph.engines.mapping import Arguments, needs_spreading, spread
+from nodegraph.engines.outcome import check_arrivals
+from nodegraph.engines.work import Job
 from nodegraph.execution.board import Board
-from nodegraph.execution.mapping import Arguments, needs_spreading, spread
-from nodegraph.execution.outcome import check_arrivals
-from nodegraph.execution.work import Job
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.flow import Blocked, Lazy, Many
 

@@ -27,6 +27,7 @@ class Board:
     def __init__(self, plan: Plan) -> None:
         size = len(plan.graph.nodes)
         self.plan = plan
+        self.run = object()  # tells this run from all others
         self.nodes = list(plan.graph.nodes)
         self.keyer = plan.keyer.over(self.nodes)
         self.index: dict[str, int] | None = None

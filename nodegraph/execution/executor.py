@@ -20,27 +20,26 @@ from functools import partial
 from nodegraph.cache.checkpoints import Checkpoints
 from nodegraph.cache.records import Record, ResultStore
 from nodegraph.context import Cancelled, CancelToken, Context
-from nodegraph.engines.local import Engine
+from nodegraph.engines.contract import Engine
+from nodegraph.engines.outcome import problem_of, traceback_of
+from nodegraph.engines.work import Worked, work, work_async
 from nodegraph.errors import Problem
 from nodegraph.execution import events
-from nodegraph.execution.arguments import arguments_of, job_of, plain_arguments
 from nodegraph.execution.board import Board
 from nodegraph.execution.events import Listener
 from nodegraph.execution.forecast import Forecast, forecast
 from nodegraph.execution.growth import Growth, stuck_in_circles
 from nodegraph.execution.keeping import Keeper
 from nodegraph.execution.ledger import Ledger
-from nodegraph.execution.outcome import problem_of, traceback_of
 from nodegraph.execution.plan import Plan
 from nodegraph.execution.result import RunResult
 from nodegraph.execution.reuse import Reuse
 from nodegraph.execution.sharing import Sharing
 from nodegraph.execution.stages import asked_for, keep_asked
+from nodegraph.execution.starting import Starter
 from nodegraph.execution.states import DONE, FAILED, HIT, SKIPPED, TODO
 from nodegraph.execution.summary import result_of, tallies
 from nodegraph.execution.turns import turn_of
-from nodegraph.execution.view import RunView
-from nodegraph.execution.work import Worked, context_of, work, work_async
 from nodegraph.files import FileDigests
 from nodegraph.registry import Registry
 from nodegraph.sockets.flow import Blocked
@@ -72,7 +71,7 @@ async def execute(
     board = Board(plan)
     ledger = Ledger(board, on_event, notices if notices is not None else deque())
     run = _Run(board, ledger, store, engine, context or Context(), token or CancelToken(), frozenset(want))
-    run.files, run.checkpoints = files or FileDigests(), checkpoints
+    run.files, run.starter.checkpoints = files or FileDigests(), checkpoints
     run.growth.registry = registry or Registry()
     return await run.go()
 
@@ -93,12 +92,11 @@ class _Run:
         self.board, self.ledger, self.plan = board, ledger, board.plan
         self.store, self.engine, self.context, self.token, self.want = store, engine, context, token, want
         self.files = FileDigests()
-        self.checkpoints: Checkpoints | None = None
+        self.starter = Starter(board, context, token, ledger.tell)
         self.forecast = Forecast.empty(0)
         self.growth = Growth(board, Registry(), context.roots)
         self.keeper = Keeper(board, store, self.files)
         self.reuse = Reuse(board, store, context.roots, self.files)
-        self.view = RunView(board)
         self.finished: deque[tuple[int, asyncio.Task[Worked] | Future[Worked]]] = deque()
         self.running: dict[int, asyncio.Task[Worked] | Future[Worked]] = {}
         self.loop = asyncio.get_running_loop()
@@ -136,6 +134,7 @@ class _Run:
                 self.token.cancel()
                 self._stop_running()
             self.sharing.close()
+            self.engine.forget(self.starter.unasked())
             self.store.end(tallies(self.board, self.ledger))
         return self._result(time.perf_counter() - began)
 
@@ -297,6 +296,7 @@ class _Run:
     def _take(self, i: int, record: Record, values: tuple[object, ...] | None) -> None:
         """Let a node have a result that it need not make itself."""
         board = self.board
+        self.engine.forget(self.starter.unasked(i))
         if board.uses[i] and values is not None:
             board.have(i, values)
         board.records[i] = record
@@ -307,20 +307,17 @@ class _Run:
     # --- one node at work
 
     def _start(self, i: int) -> None:
-        board = self.board
+        board, starter = self.board, self.starter
         node = board.nodes[i]
         spec = node.spec
-        if self.board.unusual or spec.lazy_inputs or spec.raw_inputs:
-            arguments = arguments_of(board, i)
-            if isinstance(arguments, Blocked):
-                self.ledger.block(i, arguments)
-                return
-        else:
-            arguments = plain_arguments(board, node)
+        arguments = starter.arguments(i)
+        if isinstance(arguments, Blocked):
+            self.ledger.block(i, arguments)
+            return
         if self.ledger.on_event is not None and i not in self.asking:
             self.ledger.on_event(events.Started(node.id, spec.name))
         try:
-            job = job_of(board, i, arguments, self.context.roots, partial(self._context_of, i))
+            job = starter.job(i, arguments)
         except Exception as error:
             self._fail(i, error)
             return
@@ -339,21 +336,9 @@ class _Run:
             else:
                 self._finish(i, worked)
         else:
-            self.running[i] = future = self.engine.submit(partial(work, job, key, keep, self.context.pool))
+            errand = starter.errand(i, job, self.keeper, chains=self.engine.chains)
+            self.running[i] = future = self.engine.submit(errand)
             future.add_done_callback(lambda done: self.ledger.call_soon(self._on_done, i, done))
-
-    def _context_of(self, i: int) -> Context:
-        """The context of a node."""
-        board, checkpoints = self.board, self._checkpoints_for(i)
-        return context_of(
-            self.context, board.nodes[i].id, self.token, self.ledger.tell, checkpoints, board.keys[i], self.view
-        )
-
-    def _checkpoints_for(self, i: int) -> Checkpoints | None:
-        """None for a node that is not to go on from an interrupted run: it is light, or told to run anew."""
-        spec = self.board.nodes[i].spec
-        anew = i in self.board.fresh or i in self.board.in_memory
-        return None if spec.light or spec.context_name is None or anew else self.checkpoints
 
     def _on_done(self, i: int, done: asyncio.Task[Worked] | Future[Worked]) -> None:
         self.finished.append((i, done))
@@ -380,7 +365,7 @@ class _Run:
             board.have(i, worked.values)
         key = board.keys[i]
         waiting = self.sharing.end(key)
-        if key is not None and (checkpoints := self._checkpoints_for(i)) is not None:
+        if key is not None and (checkpoints := self.starter.checkpoints_for(i)) is not None:
             checkpoints.of(key).discard()
         self.ledger.done(i)
         for same in waiting:

@@ -14,11 +14,11 @@ from typing import cast
 
 from nodegraph.cache.records import Record
 from nodegraph.context import Roots
+from nodegraph.engines.outcome import output_digests
+from nodegraph.engines.work import Worked
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.execution.board import Board
-from nodegraph.execution.outcome import output_digests
 from nodegraph.execution.states import DONE, FAILED, HIT, SKIPPED
-from nodegraph.execution.work import Worked
 from nodegraph.graph.cycles import find_cycles
 from nodegraph.graph.expansion import added_nodes, result_link
 from nodegraph.graph.model import GraphNode, Link

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nodegraph.cache.records import ResultStore
+from nodegraph.engines.work import Worked
 from nodegraph.execution.board import Board
-from nodegraph.execution.work import Worked
 from nodegraph.files import FileDigests
 from nodegraph.sockets.codecs import size_of
 

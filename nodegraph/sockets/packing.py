@@ -16,7 +16,9 @@ import math
 import re
 import struct
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from nodegraph.sockets.codecs import MAX_DEPTH, as_tensor
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Tensors by name, as beside a packed structure.
 Tensors: TypeAlias = "Mapping[str, Tensor]"
+#: Dataclasses that may be packed field by field, by name; for messages, since files are to be read for ever.
+Kinds: TypeAlias = Mapping[str, type]
 
 #: torch's names of number formats, and those in files.
 FORMATS = {
@@ -36,6 +40,7 @@ FORMATS = {
     "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
     "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
+NO_KINDS: Kinds = MappingProxyType({})
 ALIGNMENT = 8
 PLAIN_BITS = 1024  # longer numbers are written in hexadecimal
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON would join two of them into one letter
@@ -50,16 +55,16 @@ class BadFile(ValueError):
     """Raised for a file that does not hold what it should."""
 
 
-def pack(value: object) -> tuple[str, dict[str, Tensor]]:
+def pack(value: object, kinds: Kinds = NO_KINDS) -> tuple[str, dict[str, Tensor]]:
     """A value as JSON text and its tensors by number. Raises Unstorable."""
     tensors: dict[str, Tensor] = {}
-    return json.dumps(_pack(value, tensors, 0), separators=(",", ":")), tensors
+    return json.dumps(_pack(value, tensors, 0, kinds), separators=(",", ":")), tensors
 
 
-def unpack(structure: str, tensors: Tensors) -> object:
+def unpack(structure: str, tensors: Tensors, kinds: Kinds = NO_KINDS) -> object:
     """The value again. Raises BadFile for a structure that `pack` did not write or a tensor that is not there."""
     try:
-        return _unpack(json.loads(structure), tensors)
+        return _unpack(json.loads(structure), tensors, kinds)
     except _DAMAGE as error:
         raise BadFile(f"the structure of the value is damaged: {error}") from error
 
@@ -150,7 +155,7 @@ def _bytes_of(tensor: Tensor) -> bytes | memoryview:
         raise Unstorable(f"tensors on {tensor.device} are not written to files: {error}") from error
 
 
-def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
+def _pack(value: object, tensors: dict[str, Tensor], depth: int, kinds: Kinds) -> object:
     if depth > MAX_DEPTH:
         raise Unstorable(f"a value is nested more than {MAX_DEPTH} levels deep")
     if value is None or type(value) is bool:
@@ -164,15 +169,19 @@ def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
     if type(value) is bytes:
         return {"y": base64.b64encode(value).decode()}
     if type(value) in (list, tuple):
-        items = [_pack(item, tensors, depth + 1) for item in cast("list[object]", value)]
+        items = [_pack(item, tensors, depth + 1, kinds) for item in cast("list[object]", value)]
         return items if type(value) is list else {"t": items}
     if type(value) is dict:
         pairs = cast("dict[object, object]", value).items()
-        return {"m": [[_pack(k, tensors, depth + 1), _pack(v, tensors, depth + 1)] for k, v in pairs]}
+        return {"m": [[_pack(k, tensors, depth + 1, kinds), _pack(v, tensors, depth + 1, kinds)] for k, v in pairs]}
     if type(value) is Many:
-        return {"*": [_pack(item, tensors, depth + 1) for item in cast("Many[object]", value).items]}
+        return {"*": [_pack(item, tensors, depth + 1, kinds) for item in cast("Many[object]", value).items]}
     if type(value) is Blocked:
-        return {"!": _pack(value.message, tensors, depth + 1)}
+        return {"!": _pack(value.message, tensors, depth + 1, kinds)}
+    if kinds.get(type(value).__name__) is type(value):
+        parts = {field.name: getattr(value, field.name) for field in fields(cast(Any, value))}
+        packed = [[name, _pack(part, tensors, depth + 1, kinds)] for name, part in parts.items()]
+        return {"@": [type(value).__name__, packed]}
     tensor = as_tensor(value)
     if tensor is None or str(tensor.layout) != "torch.strided" or _format_of(tensor) is None:
         raise Unstorable(f"values of type {type(value).__qualname__} are not written to files")
@@ -181,22 +190,24 @@ def _pack(value: object, tensors: dict[str, Tensor], depth: int) -> object:
     return {"x": name}
 
 
-def _unpack(data: object, tensors: Tensors) -> object:
+def _unpack(data: object, tensors: Tensors, kinds: Kinds) -> object:
     if isinstance(data, list):
-        return [_unpack(item, tensors) for item in cast("list[object]", data)]
+        return [_unpack(item, tensors, kinds) for item in cast("list[object]", data)]
     if not isinstance(data, dict):
         return data
     ((tag, inner),) = cast("dict[str, Any]", data).items()
     if tag == "x":
         return tensors[inner]
     if tag == "t":
-        return tuple(_unpack(item, tensors) for item in inner)
+        return tuple(_unpack(item, tensors, kinds) for item in inner)
     if tag == "*":
-        return Many(tuple(_unpack(item, tensors) for item in inner))
+        return Many(tuple(_unpack(item, tensors, kinds) for item in inner))
     if tag == "!":
-        return Blocked(_text_or_none(_unpack(inner, tensors)))
+        return Blocked(_text_or_none(_unpack(inner, tensors, kinds)))
+    if tag == "@":
+        return kinds[inner[0]](**{name: _unpack(part, tensors, kinds) for name, part in inner[1]})
     if tag == "m":
-        return {_unpack(key, tensors): _unpack(item, tensors) for key, item in inner}
+        return {_unpack(key, tensors, kinds): _unpack(item, tensors, kinds) for key, item in inner}
     if tag == "y":
         return base64.b64decode(inner, validate=True)
     if tag == "f":

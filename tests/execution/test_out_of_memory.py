@@ -14,7 +14,7 @@ import torch
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.cache.pool import LivePool
 from nodegraph.context import NO_CONTEXT, Context
-from nodegraph.execution.memory import bytes_asked_for, is_out_of_memory
+from nodegraph.engines.memory import bytes_asked_for, is_out_of_memory
 from nodegraph.execution.result import RunResult
 from nodegraph.execution.session import Session
 from nodegraph.execution.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nodegraph.cache.pool import LivePool
-from nodegraph.execution.outcome import outcome_of
+from nodegraph.engines.outcome import outcome_of
 from nodegraph.graph.model import GraphNode
 from nodegraph.node import Lazy, NodeSpec
 from nodegraph.registry import load_registry

@@ -215,6 +215,25 @@ def test_two_tabs_see_the_same_queue(browser: Browser, page: Page, served: Serve
     context.close()
 
 
+def test_each_browser_is_somebody_of_its_own_also_after_a_reload(browser: Browser, page: Page, served: Served) -> None:
+    def queue(where: Page) -> str:
+        open_text(where, flow(prefix="turns"))
+        with where.expect_request(lambda request: request.method == "POST" and request.url.endswith("/jobs")) as asked:
+            where.evaluate("nodegraph.actions.run('run.queue')")
+        return asked.value.post_data_json["client"]
+
+    ready(page)
+    first = queue(page)
+    page.reload()
+    ready(page)
+    assert queue(page) == first
+    context = browser.new_context(base_url=served.url, locale="en-US")
+    other = context.new_page()
+    ready(other)
+    assert queue(other) != first
+    context.close()
+
+
 def test_the_page_catches_up_when_the_server_comes_back(browser: Browser, tmp_path: Path) -> None:
     context = browser.new_context(locale="en-US")
     page = context.new_page()

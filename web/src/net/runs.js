@@ -19,6 +19,7 @@ import { Tracker } from './tracker.js';
 const GATHER = 30;
 const KEPT = 'nodegraph.jobs';
 const KEPT_JOBS = 50;
+const BROWSER = 'nodegraph.browser';
 /** Events of jobs that nobody follows yet: the answer that names a job may come after its first events. */
 const UNCLAIMED = 1000;
 /** Trackers of jobs of one file that are remembered; those that ended first go first. */
@@ -47,6 +48,7 @@ export class Runs {
   constructor(app) {
     this.app = app;
     this.previews = new Previews();
+    this.client = browserName(app.storage);
     /** The jobs of each file, in the order in which they were queued. @type {WeakMap<Session, Tracker[]>} */
     this.trackers = new WeakMap();
     /** @type {Map<string, {session: Session, tracker: Tracker}>} */
@@ -97,7 +99,7 @@ export class Runs {
     const expected = [...this.app.plan.get()].filter(([, { runs }]) => runs).map(([node]) => node);
     this.follow(session, job, expected);
     try {
-      await api.post('jobs', { ...requestOf(session, text), id: job, ...(front ? { front } : {}) });
+      await api.post('jobs', { ...requestOf(this.client, session, text), id: job, ...(front ? { front } : {}) });
     } catch (error) {
       this.forget(job);
       throw error;
@@ -113,7 +115,7 @@ export class Runs {
   async sweep(over) {
     const session = this.app.session.get();
     try {
-      const job = await api.post('sweep', { ...requestOf(session, readableText(session)), over });
+      const job = await api.post('sweep', { ...requestOf(this.client, session, readableText(session)), over });
       this.follow(session, job.id);
       this.#keep(session, job.id);
       this.app.announce(t('form.sweep.queued'));
@@ -307,10 +309,27 @@ function readableText(session) {
   return session.text.get();
 }
 
-/** What the server is told of a file's text besides what to do with it. @param {Session} session @param {string} text */
-function requestOf(session, text) {
+/**
+ * What this browser is called among those that queue jobs, who take turns; the same after a reload, if it may keep anything.
+ * @param {Storage | null} storage
+ */
+function browserName(storage) {
+  const { id } = readJson(storage, BROWSER);
+  if (typeof id === 'string') return `canvas ${id}`;
+  const made = newId();
+  writeJson(storage, BROWSER, { id: made });
+  return `canvas ${made}`;
+}
+
+/**
+ * What the server is told of a file's text besides what to do with it.
+ * @param {string} client
+ * @param {Session} session
+ * @param {string} text
+ */
+function requestOf(client, session, text) {
   const { name: file, label } = session.file.get();
-  return { workflow: text, client: 'canvas', extra: { file: file ?? label, session: ownKey(session) }, ...placeOf(session) };
+  return { workflow: text, client, extra: { file: file ?? label, session: ownKey(session) }, ...placeOf(session) };
 }
 
 /**

@@ -10,22 +10,17 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, 
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
-from nodegraph.cache.checkpoints import Checkpoints
 from nodegraph.cache.records import Record
-from nodegraph.context import CancelToken, Context, GraphView, ModelPool
-from nodegraph.execution import events
-from nodegraph.execution.mapping import joined, with_full_ids
-from nodegraph.execution.memory import OutOfMemory, is_out_of_memory, letting_go, make_room
-from nodegraph.execution.outcome import outcome_of, output_digests
+from nodegraph.context import Context, ModelPool
+from nodegraph.engines.mapping import joined, with_full_ids
+from nodegraph.engines.memory import OutOfMemory, is_out_of_memory, letting_go, make_room
+from nodegraph.engines.outcome import outcome_of, output_digests
 from nodegraph.graph.awaiting import settled
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.flow import Call, Needed, Outcome
 from nodegraph.sockets.values import SavedFile
-
-if TYPE_CHECKING:
-    import PIL.Image
 
 
 class Worked(NamedTuple):
@@ -194,38 +189,3 @@ def _with_digest(file: SavedFile) -> SavedFile:
             return replace(file, digest=hashlib.file_digest(opened, "sha256").hexdigest())
     except OSError:
         return file
-
-
-def context_of(
-    base: Context,
-    name: str,
-    token: CancelToken,
-    tell: Callable[[events.Event], None],
-    checkpoints: Checkpoints | None = None,
-    key: bytes | None = None,
-    graph: GraphView | None = None,
-) -> Context:
-    """The context of the node `name`: the run's, with what the node says turned into events.
-
-    With `checkpoints` and an action `key` the node may go on from where an interrupted run of it stopped.
-    """
-
-    def progress(value: float, total: float) -> None:
-        tell(events.Progress(name, value, total))
-
-    def preview(image: PIL.Image.Image) -> None:
-        tell(events.Preview(name, image))
-
-    def warn(message: str) -> None:
-        tell(events.Warned(name, message))
-
-    return replace(
-        base,
-        node=name,
-        graph=graph,
-        token=token,
-        on_progress=progress,
-        on_preview=preview if base.previews else None,
-        warn=warn,
-        checkpoint=base.checkpoint if checkpoints is None or key is None else checkpoints.of(key, warn),
-    )

@@ -9,15 +9,23 @@ from dataclasses import replace
 from typing import cast
 
 from nodegraph.context import Roots
+from nodegraph.engines.kinds import wrong_kinds
+from nodegraph.engines.memory import OutOfMemory, is_out_of_memory
 from nodegraph.errors import Place, Problem, ProblemError, shorten
-from nodegraph.execution.kinds import wrong_kinds
-from nodegraph.execution.memory import OutOfMemory, is_out_of_memory
 from nodegraph.graph.complaints import identified
 from nodegraph.graph.literals import ChoiceLists, check_literal
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.codecs import Undigestible, digest
 from nodegraph.sockets.flow import Blocked, Expansion, Many, Out, Outcome
 from nodegraph.sockets.values import Saved
+
+
+class Reported(Exception):
+    """A node's failure elsewhere, as it was told: the problem, without its place, and the traceback."""
+
+    def __init__(self, problem: Problem, details: str = "") -> None:
+        super().__init__(problem.message)
+        self.problem, self.details = problem, details
 
 
 def outcome_of(node: GraphNode, result: object) -> Outcome:
@@ -105,6 +113,8 @@ def problem_of(node: GraphNode, error: BaseException) -> Problem:
 
 
 def _problem_of(node: GraphNode, error: BaseException) -> Problem:
+    if isinstance(error, Reported):
+        return replace(error.problem, node=node.id, place=_input_place(node, error.problem.input))
     if isinstance(error, ProblemError):
         first = error.problems[0]
         place = first.place if first.place != Place() else _input_place(node, first.input)
@@ -148,9 +158,13 @@ def _size(count: int) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """The traceback of a node's failure, without the executor's own frames."""
+    if isinstance(error, Reported):
+        return error.details
     trace = error.__traceback__
-    while (
-        trace is not None and trace.tb_next is not None and "nodegraph/execution" in trace.tb_frame.f_code.co_filename
-    ):
+    while trace is not None and trace.tb_next is not None and _is_ours(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _is_ours(file: str) -> bool:
+    return "nodegraph/execution" in file or "nodegraph/engines" in file
