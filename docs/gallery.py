@@ -36,12 +36,14 @@ GAP, COLUMNS, WIDEST = 4, 3, 480
 
 _TINY: Mapping[str, object] = {"checkpoint": "tiny", "size": 128, "steps": 20, "cfg": 4.0, "negative": ""}
 _HEART = "a large red heart on a white background"
-_OUTLINED = "tiny-outlined.safetensors"
+_OUTLINED, _STRIPED = "tiny-outlined.safetensors", "tiny-striped.safetensors"
 
 #: What examples for models that do not ship are drawn with: the embedded model and its small files. None: with nothing.
 INSTEAD: Mapping[str, Mapping[str, object] | None] = {
     "inpaint-model": {**_TINY, "grow": 4, "prompt": "a large green star on a yellow background", "seed": 2},
-    "locon": {**_TINY, "locon": _OUTLINED, "locon_strength": 0.5, "lora": _OUTLINED, "prompt": _HEART},
+    "locon": {
+        **_TINY, "locon": _STRIPED, "locon_strength": 1.0, "lora": _OUTLINED, "lora_strength": 0.8, "prompt": _HEART,
+    },
     "lora": {**_TINY, "lora": _OUTLINED, "strength": 1.0, "prompt": _HEART},
     "sdxl-base-refiner": {
         "base": "tiny", "refiner": "tiny", "width": 128, "height": 128, "steps": 20, "handover": 12, "cfg": 4.0,

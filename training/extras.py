@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -37,6 +36,7 @@ from training.common import (
     to_tensor,
 )
 from training.encode import up_to_date
+from training.plots import plot
 from training.tokenizer import load_tokenizer, token_ids
 from training.unet import alphas_cumprod, falling, noised, random_steps, weighted_error, weights_at
 
@@ -175,7 +175,7 @@ def train(run: Run) -> dict[str, Tensor]:
             _save(run, progress, optimiser)
             saved = time.monotonic()
     _save(run, progress, optimiser)
-    plot(WORK / f"{run.name}-loss.png", progress.losses)
+    plot(WORK / f"{run.name}-loss.png", progress.losses, f"{10 * len(progress.losses)} steps")
     return progress.average
 
 
@@ -214,22 +214,6 @@ def kept(path: Path, count: int, make: Callable[[], NDArray[Any]]) -> NDArray[An
     if not up_to_date(path) or len(np.load(path, mmap_mode="r")) != count:
         save_array(path, make())
     return np.load(path, mmap_mode="r")
-
-
-def plot(path: Path, losses: Sequence[float], size: tuple[int, int] = (640, 320)) -> None:
-    """Draw losses, one for every ten steps, as a line over a logarithmic scale."""
-    image = Image.new("RGB", size, "white")
-    pen, margin = ImageDraw.Draw(image), 40
-    values = np.log10(np.clip(losses, 1e-6, None)) if losses else np.zeros(1)
-    low, high = float(values.min()), float(values.max())
-    across = (size[0] - 2 * margin) / max(1, len(values) - 1)
-    down = (size[1] - 2 * margin) / max(1e-6, high - low)
-    points = [(margin + i * across, margin + (high - float(v)) * down) for i, v in enumerate(values)]
-    pen.rectangle((margin, margin, size[0] - margin, size[1] - margin), outline=(200, 200, 200))
-    pen.line([*points, points[-1]], fill=(45, 100, 230), width=2)
-    pen.text((margin, margin - 14), f"{10**high:.4g}", fill="black")
-    pen.text((margin, size[1] - margin + 2), f"{10**low:.4g}, {10 * len(losses)} steps", fill="black")
-    replace_file(path, lambda p: image.save(p, "PNG"))
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

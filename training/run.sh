@@ -30,6 +30,7 @@ if [ -n "${UNTIL:-}" ]; then
 else
     step unet --minutes "${UNET_MINUTES:-60}"
 fi
+step plots
 step export
 step evaluate
 step evaluate_pairs

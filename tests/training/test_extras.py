@@ -23,7 +23,8 @@ from nodes.previews import previewer
 from nodes.prompt import CLIPTextEncode
 from tests.helpers import context_in
 from training import inversion, outlines, preview, style_loras
-from training.extras import Base, Run, add_noise, load_base, plot, train, write
+from training.extras import Base, Run, add_noise, load_base, train, write
+from training.plots import plot, read_log
 from training.scenes import Scene
 
 
@@ -169,3 +170,15 @@ def test_previews_are_drawn_by_the_decoder_that_was_trained(base: Base, context:
     with torch.no_grad():
         ours = ((decoder(latent)[0].movedim(0, -1) + 1) * 127.5).clamp(0, 255).numpy()
     assert shown.shape == (128, 128, 3) and np.abs(shown - ours).max() < 2
+
+
+def test_losses_are_read_from_logs() -> None:
+    lines = [
+        "unet: 3200 samples 30 s done 0.005 loss 0.0284",
+        "Loading weights: 100%",
+        "unet: 6400 samples 57 s done 0.011 loss 0.0269",
+        "export: 11917270 bytes of weights in tiny/",
+    ]
+    assert read_log(lines) == ([0.0284, 0.0269], "6400 samples")
+    assert read_log(["vae: step 500 300 s 24.31 dB kl 3.1"]) == ([24.31], "500 steps")
+    assert read_log(["nothing of it"]) == ([], "")
