@@ -1,0 +1,342 @@
+"""Workers in a Ray cluster: a named actor for each device, which all drivers of the cluster share.
+
+Ray starts them where there is room, starts them again when they die, and carries arrays through its store. Everything
+else is nodegraph's: who does what is decided by `remote`, and what a worker does by `runner`. This file says what
+Ray's errors mean: a worker that is gone and comes back, or that does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from nodegraph.cache.environment import kind_of
+from nodegraph.engines.contract import Buffer, Hello, Lane, Listener, Message
+from nodegraph.engines.hello import Setup, misfit, read_hello
+from nodegraph.engines.ray_actor import BEAT_SECONDS, DeviceActor, array_of
+from nodegraph.engines.ray_cluster import LOCAL, NAMESPACE, Cluster, RayOptions
+from nodegraph.engines.ray_seats import Seat, Wish, seats_of, unsatisfiable
+from nodegraph.errors import Problem, ProblemError
+
+LOG: Final = logging.getLogger(__name__)
+MOST: Final = 64  # workers, where no number was named: as many as there are devices
+START_SECONDS: Final = 120.0  # that the first worker may take
+MORE_SECONDS: Final = 3.0  # that the others may take after it; then work begins, and they are told when they are there
+LEAVE_SECONDS: Final = 5.0
+STARTS: Final = 3  # in a row that may fail before a worker is given up
+
+
+@dataclass(slots=True, eq=False)
+class _Desk:
+    """A lane as the driver has it. pending: the calls that were sent, each with its stream of messages. problem: why
+    there is no worker, if there will be none. due: when it is given up that one is there again; it is welcome later."""
+
+    seat: Seat
+    actor: Any = None
+    pending: queue.SimpleQueue[tuple[int, Any] | None] = field(default_factory=queue.SimpleQueue)
+    hello: Hello | None = None
+    problem: Problem | None = None
+    failures: int = 0
+    due: float = math.inf
+
+
+class RayTransport:
+    """Workers of a cluster. setup: what they are made with, but for the device; expected: the hello that they are to
+    give; named: how many devices, 0 for all that the cluster has."""
+
+    def __init__(
+        self, options: RayOptions, setup: Setup, expected: Callable[[], Hello], *, named: int = 0
+    ) -> None:
+        self.options, self.expected = options, expected
+        self.near = options.address == LOCAL
+        self.wish = Wish(kind_of(setup.device), named, options.vram, setup.threads)
+        self.setup = replace(setup, device=self.wish.kind, near=self.near)
+        self.asked_for = setup.device
+        self.width = named or MOST
+        self.driver = secrets.token_hex(8)
+        self.base = secrets.randbits(48) << 32  # calls of all drivers of an actor have numbers of their own
+        self.desks: dict[str, _Desk] = {}
+        self._cluster: Cluster | None = None
+        self._listener: Listener | None = None
+        self._opened = False
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def ray(self) -> Any:
+        """Ray, once this is open."""
+        assert self._cluster is not None
+        return self._cluster.ray
+
+    # --- the transport
+
+    def open(self, listener: Listener) -> Sequence[Lane]:
+        self._listener = listener
+        self._cluster = cluster = Cluster(self.options)
+        cluster.join()
+        try:
+            self._seat()
+            self._start(self._beat, "nodegraph-beat")
+            for desk in self.desks.values():
+                self._start(self._attend, f"nodegraph-{desk.seat.lane}", desk)
+            return self._first_lanes()
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, lane: str, data: Message, buffers: Sequence[Buffer]) -> None:
+        desk = self.desks[lane]
+        if data["say"] != "run":
+            with contextlib.suppress(Exception):
+                number = int(str(data["call"]))
+                self._call(desk, "control", json.dumps({**data, "call": self.base + number}))
+            return
+        number = int(str(data["call"]))
+        text = json.dumps({**data, "call": self.base + number}, separators=(",", ":"))
+        try:
+            options = {"concurrency_group": "work", "num_returns": "streaming"}
+            stream = desk.actor.run.options(**options).remote(
+                self.driver, text, [array_of(buffer) for buffer in buffers]
+            )
+        except Exception as error:
+            stream = error
+        desk.pending.put((number, stream))
+
+    def cancel(self, lane: str, call: int) -> None:
+        self.send(lane, {"say": "cancel", "call": call}, ())
+
+    def kill(self, lane: str) -> None:
+        with contextlib.suppress(Exception):
+            self.ray.kill(self.desks[lane].actor, no_restart=False)
+
+    def close(self) -> None:
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        for desk in self.desks.values():
+            desk.pending.put(None)
+            with contextlib.suppress(Exception):
+                if desk.hello is None:
+                    self.ray.kill(desk.actor, no_restart=True)  # it waits for room that it needs no longer
+                else:
+                    self._call(desk, "part", self.driver)
+        until = time.monotonic() + LEAVE_SECONDS
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
+        if self._cluster is not None:
+            self._cluster.leave()
+
+    # --- workers come
+
+    def _seat(self) -> None:
+        """Find out which workers to ask for. Raises ProblemError if there will never be so many."""
+        assert self._cluster is not None
+        machines = self._cluster.machines()
+        if self.asked_for == "auto" and self.wish.kind == "cpu" and any(m.resources.get("GPU") for m in machines):
+            raise ProblemError(
+                Problem(
+                    "bad_device",
+                    "the Ray cluster has GPUs, and this machine has none: it is not clear what is to be used",
+                    hint="say --device cuda, or --device cpu",
+                )
+            )
+        seats = seats_of(self.wish, machines)[:MOST]
+        problem = unsatisfiable(seats, self.wish, machines)
+        if problem is not None and not (self.options.wait and seats):
+            raise ProblemError(problem)
+        self.desks = {seat.lane: _Desk(seat) for seat in seats}
+        self.width = len(seats)
+
+    def _first_lanes(self) -> list[Lane]:
+        """Wait for the first workers. Raises ProblemError if none comes."""
+        until = time.monotonic() + max(START_SECONDS, self.options.wait)
+        desks = list(self.desks.values())
+        with self._changed:
+            while not all(desk.hello or desk.problem for desk in desks):
+                if not self._changed.wait(until - time.monotonic()):
+                    break
+                if any(desk.hello for desk in desks):
+                    until = min(until, time.monotonic() + MORE_SECONDS)
+            found = [desk for desk in desks if desk.hello is not None]
+            self._opened = True
+        if not found:
+            problem = next((desk.problem for desk in desks if desk.problem), None)
+            raise ProblemError(problem or _late(desks[0].seat))
+        return [Lane(desk.seat.lane, desk.hello) for desk in found if desk.hello is not None]
+
+    def _greet(self, desk: _Desk) -> Hello | Problem | None:
+        """Wait until a worker is there, and is one that this driver can use; None when this is closed meanwhile."""
+        pause = 0.05
+        while not self._closed.is_set():
+            try:
+                desk.actor = self._actor(desk.seat)
+                said = self._answer(desk, self._call(desk, "greet", self.driver, self.setup.to_data()))
+                if said is None:
+                    return None
+                hello = read_hello(said["hello"])
+                problem = misfit(self.expected(), hello, desk.seat.lane)
+                if problem is None and said["fits"]:
+                    desk.failures = 0
+                    return hello
+                if said["others"] or (said["fresh"] and problem is not None):
+                    return problem or _taken(desk.seat)
+                # It was made for other folders or from older code, and nobody uses it now: another one takes its place.
+                self.ray.kill(desk.actor, no_restart=True)
+            except self.ray.exceptions.ActorUnavailableError:
+                pass  # it is being started again
+            except Exception as error:
+                desk.failures += 1
+                LOG.info("the worker %s does not come up: %s", desk.seat.lane, error)
+                if desk.failures >= STARTS:
+                    return _stillborn(desk.seat, _reason(error))
+                with contextlib.suppress(Exception):
+                    self.ray.kill(desk.actor, no_restart=True)  # one that fails to start keeps its name otherwise
+            self._closed.wait(pause)
+            pause = min(2 * pause, 2.0)
+        return None
+
+    def _actor(self, seat: Seat) -> Any:
+        """The worker of a seat: the one that is there, or a new one."""
+        return (
+            self.ray.remote(DeviceActor)
+            .options(
+                name=seat.actor,
+                namespace=NAMESPACE,
+                lifetime="detached",
+                get_if_exists=True,
+                max_restarts=-1,
+                max_task_retries=0,
+                num_cpus=seat.cpus,
+                num_gpus=seat.gpus,
+                resources={name: amount for name, amount in seat.needs.items() if name not in ("CPU", "GPU")},
+                concurrency_groups={"work": 1, "control": 4},
+                scheduling_strategy="SPREAD",
+            )
+            .remote(self.setup.to_data())
+        )
+
+    def _call(self, desk: _Desk, name: str, *arguments: object) -> Any:
+        return getattr(desk.actor, name).options(concurrency_group="control").remote(*arguments)
+
+    def _answer(self, desk: _Desk, reference: Any) -> Any:
+        """What a call gives, however long that takes; None when this is closed meanwhile."""
+        while not self._closed.is_set():
+            ready, _ = self.ray.wait([reference], timeout=0.5)
+            if ready:
+                return self.ray.get(reference)
+            if time.monotonic() > desk.due and self._listener is not None:
+                desk.due = math.inf
+                self._listener.died(desk.seat.lane, "the cluster has no room to start it again", returns=False)
+        return None
+
+    # --- one worker, from its first hello to its last
+
+    def _attend(self, desk: _Desk) -> None:
+        """Wait for a worker, take what it says, and begin again when it died."""
+        lane, listener = desk.seat.lane, self._listener
+        assert listener is not None
+        while (found := self._greet(desk)) is not None:
+            with self._changed:
+                told = self._opened  # if not, `open` tells
+                if isinstance(found, Hello):
+                    desk.hello = found
+                else:
+                    desk.problem = found
+                self._changed.notify_all()
+            if isinstance(found, Problem):
+                if told:
+                    listener.died(lane, found.message, returns=False)
+                return
+            if told:
+                listener.returned(lane, found)
+            desk.due = math.inf
+            reason = self._listen(desk, listener)
+            if reason is None or self._closed.is_set():
+                return
+            desk.due = time.monotonic() + max(START_SECONDS, self.options.wait)
+            listener.died(lane, reason, returns=True)
+
+    def _listen(self, desk: _Desk, listener: Listener) -> str | None:
+        """Pass on what a worker says, call after call. Returns what it died of, or None when this is closed."""
+        while (pending := desk.pending.get()) is not None:
+            number, stream = pending
+            try:
+                if isinstance(stream, BaseException):
+                    raise stream
+                for reference in stream:
+                    for text, buffers in self.ray.get(reference):
+                        listener.message(desk.seat.lane, {**json.loads(text), "call": number}, buffers)
+                    del reference
+            except Exception as error:
+                return _reason(error)
+            finally:
+                del pending, stream
+        return None
+
+    def _beat(self) -> None:
+        """Tell workers that their driver is there."""
+        while not self._closed.wait(BEAT_SECONDS):
+            for desk in self.desks.values():
+                if desk.hello is not None:
+                    with contextlib.suppress(Exception):
+                        self._call(desk, "beat", self.driver)
+
+    def _start(self, target: Callable[..., None], name: str, *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def _reason(error: BaseException) -> str:
+    """What Ray says a worker died of, in a few words."""
+    name = type(error).__name__.partition("(")[0]
+    known = {
+        "ActorUnavailableError": "its process ended",
+        "ActorDiedError": "its process ended",
+        "NodeDiedError": "its machine is gone",
+        "OutOfMemoryError": "the machine ran out of memory",
+        "ObjectStoreFullError": "Ray's store of objects is full",
+        "OutOfDiskError": "the disk that Ray's store moves objects to is full",
+        "ObjectLostError": "a value was lost on its way",
+        "OwnerDiedError": "a value was lost on its way",
+    }
+    said = " ".join(str(error).split())
+    return f"{known[name]} ({name})" if name in known else f"{name}: {said[:300]}"
+
+
+def _late(seat: Seat) -> Problem:
+    needs = ", ".join(f"{amount:g} {name}" for name, amount in seat.needs.items())
+    return Problem(
+        "no_worker",
+        f"no worker came up in the Ray cluster: each needs {needs}, which others hold now",
+        got=needs,
+        hint="`ray list actors` says who; workers of nodegraph that nobody uses end by themselves after 10 minutes",
+    )
+
+
+def _taken(seat: Seat) -> Problem:
+    return Problem(
+        "worker_differs",
+        f"the worker {seat.lane} was made with other folders of models or nodes, and others use it now",
+        hint="use the same folders and options as they do, or wait until they are done",
+    )
+
+
+def _stillborn(seat: Seat, reason: str) -> Problem:
+    return Problem(
+        "worker_died",
+        f"the worker {seat.lane} does not come up in the Ray cluster: {reason}",
+        got=reason,
+        hint="the machines of the cluster need nodegraph, and the same version of Python",
+    )
