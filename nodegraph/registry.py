@@ -27,11 +27,13 @@ IMPORT_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Node types by name, the packs that could not be loaded, and packs' folders of files for the browser."""
+    """Node types by name, the packs that could not be loaded, and packs' folders of files for the browser. folders:
+    where packs were looked for that are not installed, so that other processes can do so too."""
 
     specs: Mapping[str, NodeSpec] = field(default_factory=lambda: MappingProxyType({}))
     broken: tuple[BrokenPack, ...] = ()
     web: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    folders: tuple[Path, ...] = ()
 
     def get(self, name: str) -> NodeSpec | None:
         return self.specs.get(name)
@@ -69,7 +71,9 @@ def load_registry(
         prepare(reading.specs.values(), custom_nodes, roots or Roots())
         for source in comfy_packs(custom_nodes, allow_packs):
             admit(reading.take(source))
-    return Registry(MappingProxyType(reading.specs), tuple(reading.broken), MappingProxyType(reading.web))
+    return Registry(
+        MappingProxyType(reading.specs), tuple(reading.broken), MappingProxyType(reading.web), tuple(folders)
+    )
 
 
 class _Reading:

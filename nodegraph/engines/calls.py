@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -82,7 +81,8 @@ class Entry:
 @dataclass(slots=True, eq=False)
 class Call:
     """Entries that travel together. sent: those of the present attempt, by step number. done: what has come of steps,
-    for those that are sent again. since: when it began to wait for a worker."""
+    for those that are sent again. since: when it began to wait for a worker. weighed:
+    somebody could do it."""
 
     number: int
     entries: list[Entry]
@@ -90,6 +90,7 @@ class Call:
     since: float
     done: dict[Hashable, Worked] = field(default_factory=dict[Hashable, Worked])
     lane: str | None = None
+    weighed: bool = False
     cancelled: bool = False
     watched: bool = True
     undo: Callable[[], object] = lambda: None
@@ -115,25 +116,24 @@ def entries_of(errand: Errand) -> list[Entry]:
     return [Entry(step) for step in steps_of(errand)]
 
 
-def needs_of(entries: Sequence[Entry], device: str) -> Needs:
+def needs_of(entries: Sequence[Entry]) -> Needs:
     """What a worker has to have for some entries."""
     recipes: dict[str, Handle] = {}
     for entry in entries:
         for arguments in entry.step.calls:
             recipes |= recipes_in(arguments or {})
-    return Needs({name: size_of_model(handle.path, device) for name, handle in recipes.items()})
+    return Needs({name: size_of_model(handle.path) for name, handle in recipes.items()})
 
 
-def size_of_model(path: str, device: str) -> int:
+def size_of_model(path: str) -> int:
     """About how many bytes a model takes on a device, at the least: files hold more than one network, often in twice
     the bytes that a graphics card computes in."""
     try:
         home = Path(path)
         files = [each for each in home.rglob("*") if each.is_file()] if home.is_dir() else [home]
-        size = sum(os.stat(file).st_size for file in files) if path else 0
+        return sum(file.stat().st_size for file in files) // 2 if path else 0
     except OSError:
         return 0
-    return size // 2 if device.startswith("cuda") else size
 
 
 def message_of(

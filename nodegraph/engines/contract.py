@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from nodegraph.context import Context
@@ -118,12 +117,12 @@ class Hello:
     device: str
     version: str
     environment: str
-    packs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    packs: Mapping[str, str] = field(default_factory=dict[str, str])
     pid: int = 0
     host: str = ""
     memory: int = 0
     free: int = 0
-    resources: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    resources: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,8 @@ class Listener(Protocol):
         ...
 
     def died(self, lane: str, reason: str, *, returns: bool) -> None:
-        """A worker is gone, and what it was at with it. returns: another one is being started in its place."""
+        """A worker is gone that had said hello, and what it was at with it; or one in its place, before it could.
+        returns: another one is being started."""
         ...
 
     def returned(self, lane: str, hello: Hello) -> None:
@@ -206,14 +206,15 @@ def travels(node: GraphNode) -> bool:
     recipes of them; what was not written for nodegraph and may depend on the process it is in; and what gives values
     that only its own process knows.
     """
-    spec = node.spec
-    if spec.light or spec.is_async or spec.output_node or spec.expands or not spec.outputs:
+    spec, outputs = node.spec, node.spec.outputs
+    if spec.light or spec.is_async or spec.output_node or spec.expands:
         return False
     if spec.lazy_inputs or spec.raw_inputs or spec.file_inputs or spec.takes_lists or spec.ask is not None:
         return False
     if spec.source is not None or spec.open or spec.keyed_by or not spec.pack:
         return False
-    return all(TRAVELLING.issuperset(output.type.names) and not output.is_list for output in spec.outputs)
+    known = [TRAVELLING.issuperset(output.type.names) and not output.is_list for output in outputs]
+    return bool(known) and all(known)
 
 
 def recipes_in(arguments: Mapping[str, object]) -> dict[str, Handle]:

@@ -17,7 +17,7 @@ from nodegraph.cache.pool import DEFAULT_BUDGET
 from nodegraph.engines.contract import Hello
 from nodegraph.errors import Problem
 from nodegraph.registry import Registry
-from nodegraph.version import __version__
+from nodegraph.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Setup:
 
     nodes: folders of node packs, beside the installed ones. models, extra_models: folders of models of the worker's
     own; with none it goes by those of the driver, under the same names. near: files are the same here and there, so
-    that those under the same name need not be looked at. threads: how many torch uses on a CPU, None for its own choice.
+    that those under the same name need not be looked at. threads: how many torch uses on a CPU, None for as many as it
+    likes.
     """
 
     device: str = "auto"
@@ -47,9 +48,9 @@ class Setup:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Setup:
         """The setup that `to_data` gave."""
-        lists = {name: tuple(data[name]) for name in ("nodes", "models")}
-        extra = tuple([(kind, path) for kind, path in data["extra_models"]])
-        return cls(**{**data, **lists, "extra_models": extra})
+        lists: dict[str, Any] = {name: tuple(data[name]) for name in ("nodes", "models")}
+        lists["extra_models"] = tuple([(kind, path) for kind, path in data["extra_models"]])
+        return cls(**{**data, **lists})
 
     @property
     def environment(self) -> str:
@@ -61,7 +62,7 @@ def hello_of(setup: Setup, registry: Registry, *, memory: int = 0, free: int = 0
     """What a process with this setup and these node types says of itself."""
     return Hello(
         setup.device,
-        __version__,
+        VERSION,
         setup.environment,
         pack_digests(registry),
         os.getpid(),
@@ -73,7 +74,7 @@ def hello_of(setup: Setup, registry: Registry, *, memory: int = 0, free: int = 0
 
 def hello_data(hello: Hello) -> dict[str, object]:
     """A hello as JSON data."""
-    return {**asdict(hello), "packs": dict(hello.packs), "resources": dict(hello.resources)}
+    return asdict(hello)
 
 
 def read_hello(data: Mapping[str, Any]) -> Hello:

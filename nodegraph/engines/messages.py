@@ -268,7 +268,7 @@ def read_failure(data: Mapping[str, Any]) -> BaseException:
 
 def read_problem(data: Mapping[str, Any]) -> Problem:
     """The problem that `to_json` gave, without its place: a file here is none there."""
-    facts = {name: data.get(name) for name in ("node", "input", "got", "expected", "hint")}
+    facts: dict[str, Any] = {name: data.get(name) for name in ("node", "input", "got", "expected", "hint")}
     return Problem(data["code"], data["message"], severity=data.get("severity", "error"), **facts)
 
 

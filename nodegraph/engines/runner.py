@@ -24,7 +24,6 @@ from nodegraph.engines.hello import Setup, hello_of
 from nodegraph.engines.locating import Locator
 from nodegraph.engines.messages import (
     Call,
-    Facts,
     Told,
     failure_message,
     outcome_message,

@@ -24,8 +24,8 @@ from nodegraph.cache.remote import Remote
 from nodegraph.cache.shared import SharedStore
 from nodegraph.context import CancelToken, Context, Provenance
 from nodegraph.engines.contract import Engine
-from nodegraph.engines.local import LocalEngine
 from nodegraph.errors import Problem, ProblemError
+from nodegraph.execution.engine import open_engine
 from nodegraph.execution.events import Listener
 from nodegraph.execution.executor import execute
 from nodegraph.execution.explain import Explained, explain, fields_of
@@ -61,7 +61,7 @@ class Session:
     registry: Registry = field(default=cast(Registry, None))
     store: ResultStore = field(default=cast(ResultStore, None))
     pool: LivePool = field(default=cast(LivePool, None))
-    engine: Engine = field(default_factory=LocalEngine)
+    engine: Engine = field(default=cast(Engine, None))
     files: FileDigests = field(default=cast(FileDigests, None))
     journal: Journal = field(default=cast(Journal, None))
     checkpoints: Checkpoints | None = None
@@ -69,12 +69,15 @@ class Session:
 
     def __post_init__(self) -> None:
         """Make what was not given, as the settings say."""
+        if self.settings.devices:
+            self.settings = replace(self.settings, device=self.settings.devices[0])
         self.registry = self.registry or registry_for(self.settings)
         self.store = self.store or open_store(self.settings, self.notices.append)
         self.pool = self.pool or LivePool(self.settings.model_memory)
         self.journal = self.journal or Journal(_index_of(self.store))
         self.checkpoints = self.checkpoints or _checkpoints_of(self.store, self.notices.append)
         self.files = self.files or FileDigests(self.store if isinstance(self.store, DiskStore) else None)
+        self.engine = self.engine or open_engine(self.settings, self.registry, self.files, self.checkpoints)
 
     def __enter__(self) -> Session:
         return self
@@ -83,7 +86,7 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """End the engine's threads, let go of models, and close the store."""
+        """End the engine's threads and workers, let go of models, and close the store."""
         self.engine.close()
         self.pool.clear()
         if isinstance(self.store, DiskStore):

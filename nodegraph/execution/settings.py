@@ -36,12 +36,13 @@ class Settings:
     """How a session runs.
 
     cache: the policy for nodes that say nothing else. cache_dir: where results outlive the process; None keeps them in
-    memory only. extra_models: (kind, folder) pairs of further folders of models. custom_nodes: folders with node packs
-    for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle: whether models may be
-    read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that results may take on
-    disk, and that stay free there. cache_memory, model_memory: bytes that results and loaded models may take in memory.
-    remote_cache: the address of results that other machines share, whether they are read only, and for how many seconds
-    a run may wait for them.
+    memory only. engine: where heavy nodes run: "local" is this process, "processes" are workers of their own. devices:
+    those of the workers, one for each. extra_models: (kind, folder) pairs of further folders of models. custom_nodes:
+    folders with node packs for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle:
+    whether models may be read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that
+    results may take on disk, and that stay free there. cache_memory, model_memory: bytes that results and loaded models
+    may take in memory. remote_cache: the address of results that other machines share, whether they are read only, and
+    for how many seconds a run may wait for them.
     """
 
     output: Path = Path("output")
@@ -49,6 +50,8 @@ class Settings:
     models: tuple[Path, ...] = (Path("models"),)
     temp: Path | None = None
     device: str = "auto"
+    engine: str = "local"
+    devices: tuple[str, ...] = ()
     dtype: str = "auto"
     vae_dtype: str = "auto"
     extra_models: tuple[tuple[str, Path], ...] = ()

@@ -1,0 +1,232 @@
+"""Workers that are processes of this machine, one for each device named; several may name the same one.
+
+A process that dies is started again. All of them end with the driver: they lose their pipe, and the system is asked to
+end them. They are started by one thread that lives as long as they may, since that is whom the system takes for their
+parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from nodegraph.engines.contract import Buffer, Hello, Lane, Listener, Message
+from nodegraph.engines.frames import FrameWriter, read_frame
+from nodegraph.engines.hello import Setup, read_hello
+from nodegraph.errors import Problem, ProblemError
+
+START_SECONDS: Final = 180.0
+LEAVE_SECONDS: Final = 2.0  # that idle workers have to leave
+STARTS: Final = 3  # in a row that may fail before a worker is given up
+THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(slots=True, eq=False)
+class _Process:
+    """One worker process. hello: as soon as it has said it."""
+
+    lane: str
+    process: subprocess.Popen[bytes]
+    writer: FrameWriter
+    hello: Future[Hello] = field(default_factory=Future[Hello])
+
+
+class Processes:
+    """Worker processes of this machine. setups: one for each worker; cores: for each the cores that it may run on,
+    None for all."""
+
+    near = True
+
+    def __init__(
+        self,
+        setups: Sequence[Setup],
+        *,
+        cores: Sequence[Sequence[int] | None] = (),
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        names = [f"{i}:{setup.device}" for i, setup in enumerate(setups)]
+        shared = fair_threads(setups)
+        self.setups = {name: replace(setup, near=True) for name, setup in zip(names, shared, strict=True)}
+        self.cores = dict(zip(names, cores, strict=False))
+        self.start_seconds = start_seconds
+        self.width = len(setups)
+        self._listener: Listener | None = None
+        self._lock = threading.Lock()
+        self._processes: dict[str, _Process] = {}
+        self._failures = dict.fromkeys(names, 0)
+        self._again: set[str] = set()  # lanes whose first worker has died
+        self._closed = False
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="nodegraph-spawn")
+
+    # --- the transport
+
+    def open(self, listener: Listener) -> Sequence[Lane]:
+        self._listener = listener
+        started = [self._spawner.submit(self._spawn, name).result() for name in self.setups]
+        lanes: list[Lane] = []
+        for each in started:
+            try:
+                lanes.append(Lane(each.lane, each.hello.result(self.start_seconds)))
+            except TimeoutError as error:
+                self.close()
+                raise ProblemError(_late(each.lane, self.start_seconds)) from error
+            except ProblemError:
+                self.close()
+                raise
+        return lanes
+
+    def send(self, lane: str, data: Message, buffers: Sequence[Buffer]) -> None:
+        with self._lock:
+            process = self._processes.get(lane)
+        if process is not None:
+            with contextlib.suppress(OSError):  # it is gone, which its reader notices
+                process.writer.send(data, buffers)
+
+    def cancel(self, lane: str, call: int) -> None:
+        self.send(lane, {"say": "cancel", "call": call}, ())
+
+    def kill(self, lane: str) -> None:
+        with self._lock:
+            process = self._processes.get(lane)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.process.kill()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            processes = list(self._processes.values())
+        for each in processes:
+            with contextlib.suppress(OSError):
+                each.writer.send({"say": "leave"})
+        for each in processes:
+            try:
+                each.process.wait(LEAVE_SECONDS)
+            except subprocess.TimeoutExpired:
+                each.process.kill()
+                each.process.wait()
+        self._spawner.shutdown(wait=True)
+
+    def pids(self) -> Mapping[str, int]:
+        """The processes that are there now."""
+        with self._lock:
+            return {name: each.process.pid for name, each in self._processes.items()}
+
+    # --- one process
+
+    def _spawn(self, lane: str) -> _Process:
+        """Start a worker, and listen to it. To be called in the spawner's thread."""
+        setup = self.setups[lane]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nodegraph.engines.process_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C on a terminal is for the driver, which then tells its workers
+            env=_environment(setup),
+        )
+        cores = self.cores.get(lane)
+        if cores is not None:
+            with contextlib.suppress(OSError, AttributeError):
+                os.sched_setaffinity(process.pid, cores)
+        assert process.stdin is not None
+        each = _Process(lane, process, FrameWriter(process.stdin.fileno()))
+        with self._lock:
+            self._processes[lane] = each
+        with contextlib.suppress(OSError):
+            each.writer.send({"say": "setup", "setup": setup.to_data()})
+        threading.Thread(target=self._hear, args=(each,), daemon=True, name=f"nodegraph-hear-{lane}").start()
+        return each
+
+    def _hear(self, each: _Process) -> None:
+        """Take what a worker says until it is gone."""
+        stream = cast(BinaryIO, each.process.stdout)
+        listener = self._listener
+        assert listener is not None
+        with contextlib.suppress(OSError, ValueError):
+            while (frame := read_frame(stream)) is not None:
+                if frame.data.get("say") == "hello":
+                    self._greet(each, read_hello(cast("Mapping[str, Any]", frame.data["hello"])), listener)
+                else:
+                    listener.message(each.lane, frame.data, frame.buffers)
+                del frame  # its buffers may be large, and the next message far
+        self._bury(each, ending(each.process.wait()), listener)
+
+    def _greet(self, each: _Process, hello: Hello, listener: Listener) -> None:
+        self._failures[each.lane] = 0
+        first = not each.hello.done() and each.lane not in self._again
+        each.hello.set_result(hello)
+        if not first:
+            listener.returned(each.lane, hello)
+
+    def _bury(self, each: _Process, reason: str, listener: Listener) -> None:
+        """A worker is gone: another one takes its place, unless none ever lives."""
+        for stream in (each.process.stdin, each.process.stdout):
+            with contextlib.suppress(OSError):
+                cast(BinaryIO, stream).close()
+        born = each.hello.done()
+        if not born:
+            each.hello.set_exception(ProblemError(_stillborn(each.lane, reason)))
+        with self._lock:
+            first = each.lane not in self._again
+            if self._closed or (first and not born):  # then `open` tells
+                return
+            self._processes.pop(each.lane, None)
+            self._again.add(each.lane)
+            self._failures[each.lane] += 1
+            returns = self._failures[each.lane] < STARTS
+        listener.died(each.lane, reason, returns=returns)
+        if returns:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile
+                self._spawner.submit(self._spawn, each.lane)
+
+
+def fair_threads(setups: Sequence[Setup]) -> list[Setup]:
+    """Setups in which workers that compute on this machine's cores share them, unless they say how many they take."""
+    sharing = sum(setup.device.partition(":")[0] in ("cpu", "auto") for setup in setups)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = max(1, cores // max(1, sharing))
+    return [
+        replace(setup, threads=share)
+        if setup.threads is None and sharing > 1 and setup.device.partition(":")[0] in ("cpu", "auto")
+        else setup
+        for setup in setups
+    ]
+
+
+def ending(code: int) -> str:
+    """How a process ended, by its exit code: the name of the signal that killed it, where one has."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _environment(setup: Setup) -> dict[str, str]:
+    """The environment of a worker process."""
+    threads = dict.fromkeys(THREAD_VARIABLES, str(setup.threads)) if setup.threads is not None else {}
+    # What `sys.path` was extended by, a child would not know otherwise.
+    path = os.pathsep.join(path for path in sys.path if path and Path(path).is_dir())
+    return {**os.environ, **threads, "PYTHONPATH": path}
+
+
+def _late(lane: str, seconds: float) -> Problem:
+    return Problem("worker_died", f"the worker {lane} did not start within {seconds:g} s")
+
+
+def _stillborn(lane: str, reason: str) -> Problem:
+    hint = "what it said is above; check its device and the node packs"
+    return Problem("worker_died", f"the worker {lane} ended while it started: {reason}", got=reason, hint=hint)

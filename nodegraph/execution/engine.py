@@ -1,0 +1,68 @@
+"""The engine that the settings ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from nodegraph.cache.checkpoints import Checkpoints
+from nodegraph.context import Roots
+from nodegraph.engines.contract import Engine, Hello
+from nodegraph.engines.hello import Setup, hello_of, one_kind
+from nodegraph.engines.local import LocalEngine
+from nodegraph.errors import Problem, ProblemError, did_you_mean
+from nodegraph.execution.settings import Settings
+from nodegraph.files import FileDigests
+from nodegraph.registry import Registry
+
+ENGINES: Final = ("local", "processes")
+
+
+def open_engine(settings: Settings, registry: Registry, files: FileDigests, checkpoints: Checkpoints | None) -> Engine:
+    """The engine of a session; its workers start when there is something to do. Raises ProblemError."""
+    kind = engine_of(settings)
+    problem = one_kind(settings.devices)
+    if problem is not None:
+        raise ProblemError(problem)
+    if kind == "local":
+        return LocalEngine()
+    from nodegraph.engines.processes import Processes
+    from nodegraph.engines.remote import RemoteEngine
+
+    setups = [setup_of(settings, device, registry) for device in settings.devices or (settings.device,)]
+    return RemoteEngine(
+        Processes(setups),
+        lambda: expected_hello(settings, registry),
+        files=files,
+        checkpoints=checkpoints.folder if checkpoints is not None else None,
+        checkpoint_seconds=checkpoints.seconds if checkpoints is not None else 0.0,
+    )
+
+
+def engine_of(settings: Settings) -> str:
+    """Which engine it is: several devices want several processes. Raises ProblemError for one that there is not."""
+    name = settings.engine
+    if name not in ENGINES:
+        hint = did_you_mean(name, ENGINES) or f"it is one of {', '.join(ENGINES)}"
+        raise ProblemError(Problem("bad_value", f"there is no engine called {name!r}", got=name, hint=hint))
+    return "processes" if name == "local" and len(settings.devices) > 1 else name
+
+
+def setup_of(settings: Settings, device: str, registry: Registry) -> Setup:
+    """What a worker of this machine is made with."""
+    roots: Roots = settings.roots(None)
+    return Setup(
+        device=device,
+        dtype=settings.dtype,
+        vae_dtype=settings.vae_dtype,
+        nodes=tuple([str(Path(folder).absolute()) for folder in registry.folders]),
+        allow_pickle=roots.allow_pickle,
+        model_memory=settings.model_memory,
+        near=True,
+    )
+
+
+def expected_hello(settings: Settings, registry: Registry) -> Hello:
+    """What a worker's hello has to agree with: what this process would say."""
+    device = settings.devices[0] if settings.devices else settings.device
+    return hello_of(setup_of(settings, device, registry), registry)
