@@ -209,7 +209,7 @@ class RayTransport:
     def _actor(self, seat: Seat) -> Any:
         """The worker of a seat: the one that is there, or a new one."""
         return (
-            self.ray.remote(DeviceActor)
+            self.ray.remote(concurrency_groups={"work": 1, "control": 4})(DeviceActor)
             .options(
                 name=seat.actor,
                 namespace=NAMESPACE,
@@ -220,7 +220,6 @@ class RayTransport:
                 num_cpus=seat.cpus,
                 num_gpus=seat.gpus,
                 resources={name: amount for name, amount in seat.needs.items() if name not in ("CPU", "GPU")},
-                concurrency_groups={"work": 1, "control": 4},
                 scheduling_strategy="SPREAD",
             )
             .remote(self.setup.to_data())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import logging
@@ -142,6 +143,9 @@ class Cluster:
                 )
             ) from error
         self.own = True
+        # It would print what it has to say of workers that died to the standard output, where results are.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("ray._private.worker")._worker_logs_enabled = False
 
 
 _HINT: Final = (

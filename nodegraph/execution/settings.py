@@ -36,8 +36,9 @@ class Settings:
     """How a session runs.
 
     cache: the policy for nodes that say nothing else. cache_dir: where results outlive the process; None keeps them in
-    memory only. engine: where heavy nodes run: "local" is this process, "processes" are workers of their own. devices:
-    those of the workers, one for each. extra_models: (kind, folder) pairs of further folders of models. custom_nodes:
+    memory only. engine: where heavy nodes run: "local" is this process, "processes" are workers of their own,
+    "ray" or "ray:ADDRESS" those of a Ray cluster (see `engines.ray_cluster.RayOptions` for what else is said of that).
+    devices: those of the workers, one for each. extra_models: (kind, folder) pairs of further folders of models. custom_nodes:
     folders with node packs for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle:
     whether models may be read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that
     results may take on disk, and that stay free there. cache_memory, model_memory: bytes that results and loaded models
@@ -52,6 +53,9 @@ class Settings:
     device: str = "auto"
     engine: str = "local"
     devices: tuple[str, ...] = ()
+    ray_unauthenticated: bool = False
+    ray_wait: float = 0.0
+    ray_vram: float = 0.0
     dtype: str = "auto"
     vae_dtype: str = "auto"
     extra_models: tuple[tuple[str, Path], ...] = ()
