@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nodegraph.cache.environment import kind_of
 from nodegraph.engines.contract import Buffer, Hello, Lane, Listener, Message
@@ -35,6 +35,13 @@ LEAVE_SECONDS: Final = 5.0
 STARTS: Final = 3  # in a row that may fail before a worker is given up
 
 
+class _Sent(NamedTuple):
+    """A call, and the stream of what is said of it, or why it could not be sent."""
+
+    number: int
+    stream: Any
+
+
 @dataclass(slots=True, eq=False)
 class _Desk:
     """A lane as the driver has it. pending: the calls that were sent, each with its stream of messages. problem: why
@@ -42,7 +49,7 @@ class _Desk:
 
     seat: Seat
     actor: Any = None
-    pending: queue.SimpleQueue[tuple[int, Any] | None] = field(default_factory=queue.SimpleQueue)
+    pending: queue.SimpleQueue[_Sent | None] = field(default_factory=queue.SimpleQueue["_Sent | None"])
     hello: Hello | None = None
     problem: Problem | None = None
     failures: int = 0
@@ -50,15 +57,28 @@ class _Desk:
 
 
 class RayTransport:
-    """Workers of a cluster. setup: what they are made with, but for the device; expected: the hello that they are to
-    give; named: how many devices, 0 for all that the cluster has."""
+    """Workers of a cluster.
+
+    setup: what they are made with; its device is for all. expected: the hello that they are to give. named: how many of
+    them, 0 for as many as there are devices. first: the number of the first, for drivers that share out the others.
+    near: all machines see the same files under the same names; by default where this starts the cluster, on one
+    machine. beat: how often workers are told that their driver is there.
+    """
 
     def __init__(
-        self, options: RayOptions, setup: Setup, expected: Callable[[], Hello], *, named: int = 0
+        self,
+        options: RayOptions,
+        setup: Setup,
+        expected: Callable[[], Hello],
+        *,
+        named: int = 0,
+        first: int = 0,
+        near: bool | None = None,
+        beat: float = BEAT_SECONDS,
     ) -> None:
-        self.options, self.expected = options, expected
-        self.near = options.address == LOCAL
-        self.wish = Wish(kind_of(setup.device), named, options.vram, setup.threads)
+        self.options, self.expected, self.beat = options, expected, beat
+        self.near = options.address == LOCAL if near is None else near
+        self.wish = Wish(kind_of(setup.device), named, first, options.vram, setup.threads)
         self.setup = replace(setup, device=self.wish.kind, near=self.near)
         self.asked_for = setup.device
         self.width = named or MOST
@@ -110,7 +130,7 @@ class RayTransport:
             )
         except Exception as error:
             stream = error
-        desk.pending.put((number, stream))
+        desk.pending.put(_Sent(number, stream))
 
     def cancel(self, lane: str, call: int) -> None:
         self.send(lane, {"say": "cancel", "call": call}, ())
@@ -177,11 +197,11 @@ class RayTransport:
 
     def _greet(self, desk: _Desk) -> Hello | Problem | None:
         """Wait until a worker is there, and is one that this driver can use; None when this is closed meanwhile."""
-        pause = 0.05
+        pause, program = 0.05, str(self.ray.get_runtime_context().get_job_id())
         while not self._closed.is_set():
             try:
                 desk.actor = self._actor(desk.seat)
-                said = self._answer(desk, self._call(desk, "greet", self.driver, self.setup.to_data()))
+                said = self._answer(desk, self._call(desk, "greet", self.driver, program, self.setup.to_data()))
                 if said is None:
                     return None
                 hello = read_hello(said["hello"])
@@ -222,7 +242,7 @@ class RayTransport:
                 resources={name: amount for name, amount in seat.needs.items() if name not in ("CPU", "GPU")},
                 scheduling_strategy="SPREAD",
             )
-            .remote(self.setup.to_data())
+            .remote(self.setup.to_data(), self.beat)
         )
 
     def _call(self, desk: _Desk, name: str, *arguments: object) -> Any:
@@ -285,7 +305,7 @@ class RayTransport:
 
     def _beat(self) -> None:
         """Tell workers that their driver is there."""
-        while not self._closed.wait(BEAT_SECONDS):
+        while not self._closed.wait(self.beat):
             for desk in self.desks.values():
                 if desk.hello is not None:
                     with contextlib.suppress(Exception):

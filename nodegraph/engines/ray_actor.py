@@ -28,37 +28,39 @@ if TYPE_CHECKING:
     Packet = tuple[str, list[numpy.ndarray[tuple[int], numpy.dtype[numpy.uint8]]]]
 
 MODELS: Final = "NODEGRAPH_MODELS"  # a machine's own folders of models, as PATH lists them
-BEAT_SECONDS: Final = 15.0  # how often a driver says that it is there
-GONE_SECONDS: Final = 60.0  # since a driver was last heard of: it is gone
+BEAT_SECONDS: Final = 5.0  # how often a driver says that it is there
+MISSED: Final = 2.5  # beats without word, and it is asked whether there still is such a driver
+GONE: Final = 12.0  # beats without word, and it is gone
 IDLE_SECONDS: Final = 600.0
-LOOK_SECONDS: Final = 2.0
 
 
 class DeviceActor:
-    """A worker. idle: seconds without any driver after which it ends, and its device is free for others."""
+    """A worker. beat: how often drivers say that they are there. idle: seconds without any after which it ends, and its
+    device is free for others."""
 
-    def __init__(self, setup: Mapping[str, Any], idle: float = IDLE_SECONDS) -> None:
+    def __init__(self, setup: Mapping[str, Any], beat: float = BEAT_SECONDS, idle: float = IDLE_SECONDS) -> None:
         from nodegraph.engines.runner import Runner, share_threads
 
         self.setup = of_this_machine(Setup.from_data(setup), os.environ)
         share_threads(self.setup)
         self.runner = Runner(self.setup)
-        self.idle, self.fresh = idle, True
+        self.beat_seconds, self.idle, self.fresh = beat, idle, True
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="nodegraph-worker")
         self._lock = threading.Lock()
-        self._drivers: dict[str, float] = {}
+        self._drivers: dict[str, float] = {}  # when each was last heard of
+        self._programs: dict[str, str] = {}  # what Ray calls them
         self._calls: dict[int, str] = {}  # those that are here, and whose they are
         self._left = time.monotonic()
         threading.Thread(target=self._look_after, daemon=True, name="nodegraph-look-after").start()
 
     # --- short answers, in a thread of their own each
 
-    def greet(self, driver: str, setup: Mapping[str, Any]) -> dict[str, Any]:
-        """A driver is there: what this worker says of itself, whether it was made as the driver wants it, whether it is
-        new, and how many other drivers use it."""
+    def greet(self, driver: str, program: str, setup: Mapping[str, Any]) -> dict[str, Any]:
+        """A driver is there, a program by Ray's name: what this worker says of itself, whether it was made as the driver
+        wants it, whether it is new, and how many other drivers use it."""
         wanted = of_this_machine(Setup.from_data(setup), os.environ)
         with self._lock:
-            self._drivers[driver] = time.monotonic()
+            self._drivers[driver], self._programs[driver] = time.monotonic(), program
             others, fresh, self.fresh = len(self._drivers) - 1, self.fresh, False
         said = self.runner.hello()
         assigned = _assigned()
@@ -82,6 +84,7 @@ class DeviceActor:
         """The driver leaves; what it still had running is of no use to anybody."""
         with self._lock:
             self._drivers.pop(driver, None)
+            self._programs.pop(driver, None)
             self._left = time.monotonic()
             orphans = [call for call, owner in self._calls.items() if owner == driver]
         for call in orphans:
@@ -116,13 +119,15 @@ class DeviceActor:
     def _look_after(self) -> None:
         """Stop what drivers wanted that are gone, and end when there has been none for long."""
         while True:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(self.beat_seconds / 2)
             now = time.monotonic()
             with self._lock:
-                gone = [name for name, heard in self._drivers.items() if now - heard > GONE_SECONDS]
+                silent = {name: (now - heard) / self.beat_seconds for name, heard in self._drivers.items()}
+                programs = dict(self._programs)
                 idle = not self._drivers and not self._calls and now - self._left > self.idle
-            for name in gone:
-                self.part(name)
+            for name, beats in silent.items():
+                if beats > GONE or (beats > MISSED and _has_ended(programs.get(name))):
+                    self.part(name)
             if idle:
                 _end_this_actor()
 
@@ -167,6 +172,16 @@ def _assigned() -> dict[str, float]:
     with contextlib.suppress(Exception):
         return dict(cast(Any, importlib.import_module("ray")).get_runtime_context().get_assigned_resources())
     return {}
+
+
+def _has_ended(program: str | None) -> bool:
+    """Whether Ray knows that a program has ended."""
+    with contextlib.suppress(Exception):
+        client: Any = importlib.import_module("ray._private.worker").global_worker.gcs_client
+        options = {"skip_submission_job_info_field": True, "skip_is_running_tasks_field": True}
+        found = client.get_all_job_info(**options)
+        return any(job.hex() == program and facts.is_dead for job, facts in found.items())
+    return False
 
 
 def _end_this_actor() -> None:

@@ -145,7 +145,8 @@ class Cluster:
         self.own = True
         # It would print what it has to say of workers that died to the standard output, where results are.
         with contextlib.suppress(ImportError):
-            importlib.import_module("ray._private.worker")._worker_logs_enabled = False
+            worker: Any = importlib.import_module("ray._private.worker")
+            worker._worker_logs_enabled = False
 
 
 _HINT: Final = (

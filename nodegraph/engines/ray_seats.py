@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from nodegraph.errors import Problem, ProblemError
@@ -41,11 +41,12 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of a cluster. kind: of all devices; named: how many of them, 0 for all that there are. vram:
-    gigabytes that each has to have. threads: of each that is a CPU."""
+    """What is asked of a cluster. kind: of all devices; named: how many of them, 0 for all that there are; first: the
+    number of the first. vram: gigabytes that each has to have. threads: of each that is a CPU."""
 
     kind: str
     named: int = 0
+    first: int = 0
     vram: float = 0.0
     threads: int | None = None
 
@@ -70,7 +71,7 @@ def seats_of(wish: Wish, machines: Sequence[Machine]) -> list[Seat]:
         smallest = min((each.resources["CPU"] for each in fitting), default=1.0)
         one = Seat("", "cpu", cpus=float(wish.threads or (1 if wish.named else int(smallest))), vram=wish.vram)
         count = wish.named or len(fitting)
-    return [Seat(f"{one.kind}-{i}", one.kind, one.cpus, one.gpus, one.vram) for i in range(count)]
+    return [replace(one, lane=f"{one.kind}-{i}") for i in range(wish.first, wish.first + count)]
 
 
 def room_for(seat: Seat, machines: Sequence[Machine]) -> int:

@@ -13,7 +13,8 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -90,7 +91,7 @@ def token_problem(environ: Mapping[str, str], *, starting: bool) -> Problem | No
     if mode is None or mode.lower() != "token":
         return Problem(
             "cluster_unprotected",
-            f"Ray would be used without token authentication ({MODE} is {mode if mode else 'not set'}): whoever "
+            f"Ray would be used without token authentication ({MODE} is {mode or 'not set'}): whoever "
             "reaches such a cluster can run any program on it",
             got=mode,
             expected="token",
@@ -126,48 +127,54 @@ def check_reachable(address: str) -> None:
 
 def check_protected(address: str, environ: Mapping[str, str]) -> None:
     """Raises ProblemError if the cluster at `host:port` takes those in who have no token, or not those who have this
-    one."""
-    without = {name: value for name, value in environ.items() if name not in (TOKEN, TOKEN_PATH)}
-    stranger = _probe(address, {**without, MODE: "disabled"})
-    friend = _probe(address, environ)
+    one. What it was once found to be, it stays."""
+    names = (TOKEN, TOKEN_PATH, "HOME")
+    _check(address, tuple([(name, environ[name]) for name in names if name in environ]))
+
+
+@cache
+def _check(address: str, credentials: tuple[tuple[str, str], ...]) -> None:
+    stranger = _probe(address, (), "disabled")
+    friend = _probe(address, credentials, "token")
     try:
-        stranger_says = _answer(stranger)
-        if stranger_says == "open":
-            raise ProblemError(
-                Problem(
-                    "cluster_unprotected",
-                    f"the Ray cluster at {address} asks for no token: whoever reaches it can run any program on it",
-                    got=address,
-                    hint=f"start it with {MODE}=token and a token on each machine; {OVERRIDE} uses it all the same",
-                )
-            )
-        friend_says = _answer(friend)
+        answers = _answer(stranger), _answer(friend)
     finally:
         for process in (stranger, friend):
-            if process.poll() is None:
-                process.kill()
+            process.kill()
             process.communicate()
-    if friend_says == "refused":
-        raise ProblemError(
-            Problem(
-                "cluster_unprotected",
-                f"the Ray cluster at {address} does not take the token of this machine",
-                got=address,
-                hint=f"copy the token of the cluster's head into {token_file(environ)}, or set {TOKEN}",
-            )
-        )
-    if "silent" in (friend_says, stranger_says):
-        raise ProblemError(
-            Problem(
-                "cluster_unreachable",
-                f"what listens at {address} does not answer as a Ray cluster does",
-                got=address,
-                hint="name the address of the head (HOST:6379), neither the dashboard's nor a Ray Client's",
-            )
-        )
+    problem = _verdict(address, *answers)
+    if problem is not None:
+        raise ProblemError(problem)
 
 
-def _probe(address: str, environ: Mapping[str, str]) -> subprocess.Popen[str]:
+def _verdict(address: str, stranger: Answer, friend: Answer) -> Problem | None:
+    """What is wrong with a cluster, by its answers to somebody without a token, and to somebody with ours."""
+    if stranger == "open":
+        return Problem(
+            "cluster_unprotected",
+            f"the Ray cluster at {address} asks for no token: whoever reaches it can run any program on it",
+            got=address,
+            hint=f"start it with {MODE}=token and a token on each machine; {OVERRIDE} uses it all the same",
+        )
+    if friend == "refused":
+        return Problem(
+            "cluster_unprotected",
+            f"the Ray cluster at {address} does not take the token of this machine",
+            got=address,
+            hint=f"copy the token of the cluster's head into {token_file(os.environ)}, or set {TOKEN}",
+        )
+    if "silent" in (stranger, friend):
+        return Problem(
+            "cluster_unreachable",
+            f"what listens at {address} does not answer as a Ray cluster does",
+            got=address,
+            hint="name the address of the head (HOST:6379), neither the dashboard's nor a Ray Client's",
+        )
+    return None
+
+
+def _probe(address: str, credentials: Sequence[tuple[str, str]], mode: str) -> subprocess.Popen[str]:
+    others = {name: value for name, value in os.environ.items() if name not in (TOKEN, TOKEN_PATH)}
     path = os.pathsep.join(each for each in sys.path if each)
     return subprocess.Popen(
         [sys.executable, "-c", _PROBE, address],
@@ -175,7 +182,12 @@ def _probe(address: str, environ: Mapping[str, str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**environ, "PYTHONPATH": path},
+        env={
+            **others,
+            **dict(credentials),
+            MODE: mode,
+            "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+        },
     )
 
 

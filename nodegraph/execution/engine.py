@@ -46,9 +46,7 @@ def transport_of(kind: str, settings: Settings, registry: Registry) -> Transport
         address = settings.engine.partition(":")[2] or AUTO
         options = RayOptions(address, settings.ray_unauthenticated, settings.ray_wait, settings.ray_vram)
         setup = setup_of(settings, settings.device, registry)
-        return RayTransport(
-            options, setup, lambda: expected_hello(settings, registry), named=len(settings.devices)
-        )
+        return RayTransport(options, setup, lambda: expected_hello(settings, registry), named=len(settings.devices))
     from nodegraph.engines.processes import Processes
 
     return Processes([setup_of(settings, device, registry) for device in settings.devices or (settings.device,)])
