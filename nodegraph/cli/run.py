@@ -65,6 +65,7 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, … or mps (default: auto, the fastest there is)"
     )
+    add_engine(parser)
     parser.add_argument(
         "--dtype",
         default="auto",
@@ -78,6 +79,22 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         help="the number format of the autoencoder (default: auto, which is fp32)",
     )
     add_cache(parser)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Where heavy nodes run."""
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help="where heavy nodes run: local is this process, processes are workers of their own (default: local)",
+    )
+    parser.add_argument(
+        "--devices",
+        default="",
+        metavar="LIST",
+        help="a worker process for each of these, such as cuda:0,cuda:1 or cpu,cpu, and branches at the same time",
+    )
 
 
 def call(arguments: argparse.Namespace) -> int:

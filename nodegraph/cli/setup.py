@@ -42,9 +42,13 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     models: list[Path] = arguments.model_dir
     inputs: list[Path] = arguments.input_dir
     problems = [*missing_folders("--model-dir", models), *missing_folders("--input-dir", inputs)]
-    given = {name: getattr(arguments, name) for name in ("device", "dtype", "vae_dtype") if hasattr(arguments, name)}
+    given: dict[str, Any] = {
+        name: getattr(arguments, name) for name in ("device", "dtype", "vae_dtype") if hasattr(arguments, name)
+    }
     if "device" in given and (problem := bad_device(given["device"])):
         problems.append(problem)
+    if hasattr(arguments, "engine"):
+        given |= engine_options(arguments, problems)
     output = Path(getattr(arguments, "output_dir", "output"))
     if hasattr(arguments, "output_dir") and (problem := unwritable(output)):
         problems.append(problem)
@@ -65,6 +69,22 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         allow_pickle=arguments.allow_pickle,
         **given,
     )
+
+
+def engine_options(arguments: argparse.Namespace, problems: list[Problem]) -> dict[str, Any]:
+    """The settings of the options about where heavy nodes run; what is wrong with them goes to `problems`."""
+    from nodegraph.engines.hello import one_kind
+
+    devices = tuple([name.strip() for name in str(arguments.devices).split(",") if name.strip()])
+    found = [bad_device(name) for name in devices] or [None]
+    problems += [problem for problem in found if problem is not None]
+    mixed = one_kind(devices) if not any(found) else None
+    if mixed is not None:
+        problems.append(mixed)
+    elif devices and arguments.device not in ("auto", *devices):
+        message = f"--device {arguments.device} is not among --devices {','.join(devices)}"
+        problems.append(Problem("usage", message, got=arguments.device, hint="give one of the two options"))
+    return {"engine": arguments.engine, "devices": devices}
 
 
 def cache_options(arguments: argparse.Namespace) -> dict[str, Any]:

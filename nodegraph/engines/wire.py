@@ -114,7 +114,7 @@ def _tensor(told: Sequence[Any], buffer: Buffer) -> Tensor:
         dtype = getattr(torch, format_)
         view = memoryview(cast(Any, buffer)).cast("B")
         if not view.nbytes:
-            return torch.empty(shape, dtype=dtype)
+            return torch.empty(0, dtype=dtype).reshape(shape)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bytes that are read-only
             flat = torch.frombuffer(view, dtype=torch.uint8)

@@ -58,14 +58,15 @@ def _is_plain(board: Board, i: int) -> bool:
 
 
 def _may_follow(board: Board, i: int, models: set[str]) -> bool:
-    """Whether a node may come after others: it needs no models but theirs, and what arrives need not be looked at."""
+    """Whether a node may come after others: it needs no models but theirs, if they need some, and what arrives need not
+    be looked at."""
     node = board.nodes[i]
     spec = node.spec
     if board.state[i] != TODO or not _is_plain(board, i) or spec.collecting:
         return False
     if spec.checks_arrivals and not (spec.bounded_inputs | spec.float_inputs).isdisjoint(node.links):
         return False
-    return models.issuperset(recipes_in(_known(board, i)))
+    return not models or models.issuperset(recipes_in(_known(board, i)))
 
 
 def _may_come_along(board: Board, i: int, models: set[str]) -> bool:
