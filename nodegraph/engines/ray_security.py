@@ -182,12 +182,7 @@ def _probe(address: str, credentials: Sequence[tuple[str, str]], mode: str) -> s
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={
-            **others,
-            **dict(credentials),
-            MODE: mode,
-            "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
-        },
+        env={**others, **dict(credentials), MODE: mode, "PYTHONPATH": path},
     )
 
 

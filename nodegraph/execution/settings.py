@@ -36,10 +36,10 @@ class Settings:
     """How a session runs.
 
     cache: the policy for nodes that say nothing else. cache_dir: where results outlive the process; None keeps them in
-    memory only. engine: where heavy nodes run: "local" is this process, "processes" are workers of their own,
-    "ray" or "ray:ADDRESS" those of a Ray cluster (for what else is said of that, see `engines.ray_cluster.RayOptions`).
-    devices: those of the workers, one for each. extra_models: (kind, folder) pairs of further folders of models.
-    custom_nodes: folders with node packs for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle:
+    memory only. engine: where heavy nodes run: "local" is this process, "processes" are workers of their own, "ray" or
+    "ray:ADDRESS" those of a Ray cluster (for what else is said of that, see `engines.ray_cluster.RayOptions`). devices:
+    those of the workers, one for each. extra_models: (kind, folder) pairs of further folders of models. custom_nodes:
+    folders with node packs for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle:
     whether models may be read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that
     results may take on disk, and that stay free there. cache_memory, model_memory: bytes that results and loaded models
     may take in memory. remote_cache: the address of results that other machines share, whether they are read only, and
