@@ -56,8 +56,8 @@ class DeviceActor:
     # --- short answers, in a thread of their own each
 
     def greet(self, driver: str, program: str, setup: Mapping[str, Any]) -> dict[str, Any]:
-        """A driver is there, `program` for Ray: what this worker says of itself, whether it was made as the driver wants
-        it, whether it is new, and how many other drivers use it."""
+        """A driver is there, which Ray calls `program`: what this worker says of itself, whether it was made as that
+        wants it, whether it is new, and how many other drivers use it."""
         wanted = of_this_machine(Setup.from_data(setup), os.environ)
         with self._lock:
             self._drivers[driver], self._programs[driver] = time.monotonic(), program

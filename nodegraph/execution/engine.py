@@ -11,7 +11,7 @@ from nodegraph.engines.contract import Engine, Hello, Transport
 from nodegraph.engines.hello import Setup, hello_of, one_kind
 from nodegraph.engines.local import LocalEngine
 from nodegraph.errors import Problem, ProblemError, did_you_mean
-from nodegraph.execution.settings import Settings
+from nodegraph.execution.settings import Settings, is_ray
 from nodegraph.files import FileDigests
 from nodegraph.registry import Registry
 
@@ -46,7 +46,13 @@ def transport_of(kind: str, settings: Settings, registry: Registry) -> Transport
         address = settings.engine.partition(":")[2] or AUTO
         options = RayOptions(address, settings.ray_unauthenticated, settings.ray_wait, settings.ray_vram)
         setup = setup_of(settings, settings.device, registry)
-        return RayTransport(options, setup, lambda: expected_hello(settings, registry), named=len(settings.devices))
+        return RayTransport(
+            options,
+            setup,
+            lambda: expected_hello(settings, registry),
+            named=len(settings.devices),
+            first=settings.ray_first,
+        )
     from nodegraph.engines.processes import Processes
 
     return Processes([setup_of(settings, device, registry) for device in settings.devices or (settings.device,)])
@@ -55,7 +61,7 @@ def transport_of(kind: str, settings: Settings, registry: Registry) -> Transport
 def engine_of(settings: Settings) -> str:
     """Which engine it is: several devices want several processes. Raises ProblemError for one that there is not."""
     name = settings.engine
-    if name == "ray" or name.startswith("ray:"):
+    if is_ray(name):
         return "ray"
     if name not in ENGINES:
         hint = did_you_mean(name, ENGINES) or f"it is one of {', '.join(ENGINES)}"

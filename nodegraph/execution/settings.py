@@ -15,6 +15,11 @@ from nodegraph.resources import models_folder
 from nodegraph.workflow.document import CachePolicy, Workflow
 
 
+def is_ray(engine: str) -> bool:
+    """Whether the name of an engine means a Ray cluster, with or without its address."""
+    return engine == "ray" or engine.startswith("ray:")
+
+
 def default_cache_folder() -> Path:
     """`nodegraph` below $XDG_CACHE_HOME, or below ~/.cache."""
     return xdg_home("XDG_CACHE_HOME", ".cache") / "nodegraph"
@@ -53,6 +58,7 @@ class Settings:
     device: str = "auto"
     engine: str = "local"
     devices: tuple[str, ...] = ()
+    ray_first: int = 0
     ray_unauthenticated: bool = False
     ray_wait: float = 0.0
     ray_vram: float = 0.0
