@@ -111,6 +111,11 @@ def call(arguments: argparse.Namespace) -> int:
             Problem("bad_value", f"a server has no engine called {arguments.engine!r}", got=arguments.engine, hint=hint)
         )
     settings = settings_of(arguments)
+    if is_ray(arguments.engine):
+        from nodegraph.engines.ray_cluster import check_options
+        from nodegraph.execution.engine import ray_options
+
+        check_options(ray_options(settings))  # here, and not in workers that would die of it again and again
     devices, settings = settings.devices or ("auto",), replace(settings, devices=())
     jobs, server = job_settings(arguments, settings, devices), server_settings(arguments, settings)
     return run_server(jobs, server, arguments)

@@ -23,7 +23,7 @@ from nodegraph.cache.environment import kind_of
 from nodegraph.engines.contract import Buffer, Hello, Lane, Listener, Message
 from nodegraph.engines.hello import Setup, misfit, read_hello
 from nodegraph.engines.ray_actor import BEAT_SECONDS, DeviceActor, array_of
-from nodegraph.engines.ray_cluster import LOCAL, NAMESPACE, Cluster, RayOptions
+from nodegraph.engines.ray_cluster import LOCAL, NAMESPACE, Cluster, RayOptions, check_options
 from nodegraph.engines.ray_seats import Seat, Wish, seats_of, unsatisfiable
 from nodegraph.errors import Problem, ProblemError
 
@@ -76,6 +76,7 @@ class RayTransport:
         near: bool | None = None,
         beat: float = BEAT_SECONDS,
     ) -> None:
+        check_options(options)
         self.options, self.expected, self.beat = options, expected, beat
         self.near = options.address == LOCAL if near is None else near
         self.wish = Wish(kind_of(setup.device), named, first, options.vram, setup.threads)

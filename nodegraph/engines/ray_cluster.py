@@ -25,6 +25,7 @@ LOCAL: Final = "local"
 AUTO: Final = "auto"
 NAMESPACE: Final = "nodegraph"
 LEAST: Final = (2, 60)  # the first version that asks for tokens by itself where it is started by a program
+USAGE: Final = "RAY_USAGE_STATS_ENABLED"  # Ray tells its makers how it is used, unless this is 0
 STORE_SHARE: Final = 0.3  # of memory, for values on their way; Ray's own share, with a bound
 STORE_BYTES: Final = 2 << 30
 
@@ -43,6 +44,24 @@ class RayOptions:
     unauthenticated: bool = False
     wait: float = 0.0
     vram: float = 0.0
+
+
+def check_options(options: RayOptions) -> None:
+    """What can be told without Ray, so before anything runs. Raises ProblemError."""
+    if importlib.util.find_spec("ray") is None:
+        raise ProblemError(_not_installed())
+    if "://" in options.address:
+        raise ProblemError(
+            Problem(
+                "bad_value",
+                f"{options.address} is no address of a cluster's head; Ray Client is not used",
+                got=options.address,
+                hint="name the head as ray:HOST:6379",
+            )
+        )
+    problem = token_problem(os.environ, starting=options.address == LOCAL)
+    if problem is not None and not options.unauthenticated:
+        raise ProblemError(problem)
 
 
 class Cluster:
@@ -91,6 +110,7 @@ class Cluster:
             check_protected(address, os.environ)
 
     def _start(self) -> None:
+        os.environ.setdefault(USAGE, "0")
         if not self.options.unauthenticated:
             make_token(os.environ)
         store = STORE_BYTES
@@ -107,15 +127,6 @@ class Cluster:
         """The cluster's address as host:port."""
         services: Any = importlib.import_module("ray._private.services")
         address = self.options.address
-        if "://" in address:
-            raise ProblemError(
-                Problem(
-                    "bad_value",
-                    f"{address} is no address of a cluster's head; Ray Client is not used",
-                    got=address,
-                    hint="name the head as HOST:6379",
-                )
-            )
         try:
             found = services.canonicalize_bootstrap_address(None if address == AUTO else address)
         except (ValueError, ConnectionError) as error:
@@ -157,17 +168,15 @@ _HINT: Final = (
 _importing = threading.Lock()
 
 
+def _not_installed() -> Problem:
+    message = "the engine 'ray' needs the package ray"
+    return Problem("missing_package", message, got="ray", hint='pip install "nodegraph[ray]"')
+
+
 def ray_module() -> Any:
     """Ray. Raises ProblemError if it is not installed, or too old to ask for tokens."""
     if importlib.util.find_spec("ray") is None:
-        raise ProblemError(
-            Problem(
-                "missing_package",
-                "the engine 'ray' needs the package ray",
-                got="ray",
-                hint='pip install "nodegraph[ray]"',
-            )
-        )
+        raise ProblemError(_not_installed())
     with _importing:
         ray: Any = importlib.import_module("ray")
     version: str = getattr(ray, "__version__", "0.0")

@@ -10,6 +10,7 @@ from nodegraph.context import Roots
 from nodegraph.engines.contract import Engine, Hello, Transport
 from nodegraph.engines.hello import Setup, hello_of, one_kind
 from nodegraph.engines.local import LocalEngine
+from nodegraph.engines.ray_cluster import AUTO, RayOptions
 from nodegraph.errors import Problem, ProblemError, did_you_mean
 from nodegraph.execution.settings import Settings, is_ray
 from nodegraph.files import FileDigests
@@ -41,10 +42,8 @@ def transport_of(kind: str, settings: Settings, registry: Registry) -> Transport
     """How an engine's workers are started and reached."""
     if kind == "ray":
         from nodegraph.engines.ray import RayTransport
-        from nodegraph.engines.ray_cluster import AUTO, RayOptions
 
-        address = settings.engine.partition(":")[2] or AUTO
-        options = RayOptions(address, settings.ray_unauthenticated, settings.ray_wait, settings.ray_vram)
+        options = ray_options(settings)
         setup = setup_of(settings, settings.device, registry)
         return RayTransport(
             options,
@@ -56,6 +55,12 @@ def transport_of(kind: str, settings: Settings, registry: Registry) -> Transport
     from nodegraph.engines.processes import Processes
 
     return Processes([setup_of(settings, device, registry) for device in settings.devices or (settings.device,)])
+
+
+def ray_options(settings: Settings) -> RayOptions:
+    """Which Ray cluster the settings mean, and what they ask of it."""
+    address = settings.engine.partition(":")[2] or AUTO
+    return RayOptions(address, settings.ray_unauthenticated, settings.ray_wait, settings.ray_vram)
 
 
 def engine_of(settings: Settings) -> str:
