@@ -12,6 +12,7 @@ from pathlib import Path
 BENCHMARKS = (
     "executor",
     "expansion",
+    "engine",
     "store",
     "remote",
     "jobs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import canvas, checkpoint, convert, executor, jobs, lora, remote, sampling
+from benchmarks import canvas, checkpoint, convert, engine, executor, jobs, lora, remote, sampling
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -13,6 +13,11 @@ from nodegraph.workflow.read import load_text
 def test_the_executor_is_compared_on_one_graph():
     measured = executor.measure_size(50)
     assert {"cold", "cached", "networkx, build and evaluate", "bare loop in order"} <= set(measured)
+
+
+def test_two_workers_are_compared_with_one_that_draws_the_same(capsys: pytest.CaptureFixture[str]):
+    engine.main(small=True)  # fails if their latents differ
+    assert "two workers" in capsys.readouterr().out
 
 
 def test_jobs_are_done_by_a_service_and_without_one(capsys: pytest.CaptureFixture[str]):

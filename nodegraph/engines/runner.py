@@ -118,10 +118,11 @@ class Runner:
     ) -> Worked | None:
         """Do one step and tell what became of it; None if nothing that follows can be done."""
         spec = self.registry.get(told.type)
-        node = _stand_in(told, spec)
+        if spec is None or spec.version != told.version or spec.source_digest != told.source:
+            say({**_refused(_other_node(told, spec)), "call": call.number, "step": i}, ())
+            return None
+        node = GraphNode(told.node, spec, {}, {}, NodeEntry(told.node, told.type))
         try:
-            if spec is None or spec.version != told.version or spec.source_digest != told.source:
-                raise ProblemError(_other_node(told, spec))
             if any(_is_unusual(given, done) for given in told.calls if given is not None):
                 return None  # the driver decides what that means
             calls = [None if given is None else _filled(given, done) for given in told.calls]
@@ -240,12 +241,6 @@ class _Memos:
         self.known[path] = (state, digest)
 
 
-def _stand_in(told: Told, spec: NodeSpec | None) -> GraphNode:
-    """A node as far as a worker has to know it."""
-    entry = NodeEntry(told.node, told.type)
-    return GraphNode(told.node, cast(NodeSpec, spec), {}, {}, entry)
-
-
 def _filled(arguments: Mapping[str, object], done: Sequence[Worked]) -> dict[str, object]:
     """Arguments with what earlier steps gave."""
     return {
@@ -272,10 +267,8 @@ def _key(told: Told, done: Sequence[Worked]) -> bytes | None:
 
 
 def _other_node(told: Told, spec: NodeSpec | None) -> Problem:
-    if spec is None:
-        message = f"the worker does not have the node type '{told.type}'"
-    else:
-        message = f"the worker has another version of the node type '{told.type}'"
+    how = "does not have this node type" if spec is None else "has another version of this node type"
+    message = f"'{told.node}' ({told.type}): the worker {how}"
     return Problem("worker_differs", message, hint="install the same node packs on both")
 
 
