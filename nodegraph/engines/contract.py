@@ -153,11 +153,15 @@ class Listener(Protocol):
 class Transport(Protocol):
     """Starts workers and carries messages to them and back. Each worker has a `runner.Runner`.
 
-    near: workers run on this machine, see the same files under the same names, and cost little to reach.
+    near: workers run on this machine, see the same files under the same names, and cost little to reach. reopens: where
+    no workers could be had, there may be some later; `open` may then be called again.
     """
 
     @property
     def near(self) -> bool: ...
+
+    @property
+    def reopens(self) -> bool: ...
 
     @property
     def width(self) -> int:

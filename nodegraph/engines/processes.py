@@ -45,6 +45,7 @@ class Processes:
     None for all."""
 
     near = True
+    reopens = False
 
     def __init__(
         self,

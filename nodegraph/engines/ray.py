@@ -32,6 +32,7 @@ MOST: Final = 64  # workers, where no number was named: as many as there are dev
 START_SECONDS: Final = 120.0  # that the first worker may take
 MORE_SECONDS: Final = 3.0  # that the others may take after it; then work begins, and they are told when they are there
 LEAVE_SECONDS: Final = 5.0
+FIRST_BEAT_SECONDS: Final = 2.0
 STARTS: Final = 3  # in a row that may fail before a worker is given up
 
 
@@ -64,6 +65,8 @@ class RayTransport:
     near: all machines see the same files under the same names; by default where this starts the cluster, on one
     machine. beat: how often workers are told that their driver is there.
     """
+
+    reopens = True
 
     def __init__(
         self,
@@ -102,7 +105,8 @@ class RayTransport:
     # --- the transport
 
     def open(self, listener: Listener) -> Sequence[Lane]:
-        self._listener = listener
+        self._listener, self._opened, self._threads, self.desks = listener, False, [], {}
+        self._closed.clear()
         self._cluster = cluster = Cluster(self.options)
         cluster.join()
         try:
@@ -112,7 +116,7 @@ class RayTransport:
                 self._start(self._attend, f"nodegraph-{desk.seat.lane}", desk)
             return self._first_lanes()
         except BaseException:
-            self.close()
+            self.close()  # another attempt may find room
             raise
 
     def send(self, lane: str, data: Message, buffers: Sequence[Buffer]) -> None:
@@ -305,12 +309,25 @@ class RayTransport:
         return None
 
     def _beat(self) -> None:
-        """Tell workers that their driver is there."""
-        while not self._closed.wait(self.beat):
+        """Tell workers that their driver is there, and those that nobody uses, if some of ours find no room."""
+        closed, pause = self._closed, FIRST_BEAT_SECONDS
+        while not closed.wait(pause):
+            pause = self.beat
             for desk in self.desks.values():
                 if desk.hello is not None:
                     with contextlib.suppress(Exception):
                         self._call(desk, "beat", self.driver)
+            if any(desk.hello is None or desk.due < math.inf for desk in self.desks.values()):
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Have workers end that were made for other wishes than ours, and have no driver."""
+        ours = {desk.seat.actor for desk in self.desks.values()}
+        with contextlib.suppress(Exception):
+            for name in set(self.ray.util.list_named_actors()) - ours:
+                with contextlib.suppress(Exception):
+                    actor = self.ray.get_actor(name, namespace=NAMESPACE)
+                    actor.make_room.options(concurrency_group="control").remote()
 
     def _start(self, target: Callable[..., None], name: str, *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)

@@ -90,6 +90,13 @@ class DeviceActor:
         for call in orphans:
             self.runner.control({"say": "cancel", "call": call})
 
+    def make_room(self) -> None:
+        """Somebody finds no room for another worker: end, if nobody uses this one."""
+        with self._lock:
+            idle = not self._drivers and not self._calls
+        if idle:
+            _end_this_actor()
+
     # --- work, one call after the other
 
     def run(self, driver: str, data: str, buffers: Sequence[Buffer]) -> Generator[list[Packet]]:

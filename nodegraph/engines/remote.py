@@ -147,6 +147,9 @@ class RemoteEngine:
                     raise ProblemError(problem)
         except ProblemError as error:
             self._break(error)
+            if self.transport.reopens:
+                with self._lock:
+                    self._opened, self._broken = False, None
             return
         except Exception as error:
             LOG.exception("workers cannot be started")
