@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from nodegraph.engines.ray_seats import Machine
 from nodegraph.engines.ray_security import (
+    MODE,
     check_protected,
     check_reachable,
     hide_token,
@@ -26,6 +27,7 @@ AUTO: Final = "auto"
 NAMESPACE: Final = "nodegraph"
 LEAST: Final = (2, 60)  # the first version that asks for tokens by itself where it is started by a program
 USAGE: Final = "RAY_USAGE_STATS_ENABLED"  # Ray tells its makers how it is used, unless this is 0
+HANDLER: Final = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"  # it prints stacks where a program is told to end
 STORE_SHARE: Final = 0.3  # of memory, for values on their way; Ray's own share, with a bound
 STORE_BYTES: Final = 2 << 30
 
@@ -35,7 +37,7 @@ class RayOptions:
     """Which cluster, and what is asked of it.
 
     address: of its head, `auto` for the one that RAY_ADDRESS names or that runs on this machine, `local` to start one
-    for as long as this is used. unauthenticated: also one that asks for no token. wait: seconds to wait for machines
+    for as long as this is used. unauthenticated: one that asks for no token, if RAY_AUTH_MODE is not token. wait: seconds to wait for machines
     that the cluster adds when they are asked for; without, what it does not have is reported at once. vram: gigabytes
     that the device of each worker has to have.
     """
@@ -60,14 +62,23 @@ def check_options(options: RayOptions) -> None:
             )
         )
     problem = token_problem(os.environ, starting=options.address == LOCAL)
-    if problem is not None and not options.unauthenticated:
+    if problem is not None and not is_trusting(options):
         raise ProblemError(problem)
+
+
+def is_trusting(options: RayOptions) -> bool:
+    """Whether a cluster is used that asks for no token. In token mode that cannot be: its workers would not be let in
+    here."""
+    return options.unauthenticated and os.environ.get(MODE, "").lower() != "token"
 
 
 class Cluster:
     """The cluster that this process is in. own: this object brought it there, and takes it out again."""
 
     def __init__(self, options: RayOptions) -> None:
+        self.trusting = is_trusting(options)
+        if self.trusting:
+            os.environ[MODE] = "disabled"  # or Ray goes into token mode by itself where it finds a token
         self.ray: Any = ray_module()
         self.options = options
         self.own = False
@@ -76,7 +87,7 @@ class Cluster:
         """Join the cluster, or start it. Raises ProblemError for one that cannot be reached or must not be used."""
         starting = self.options.address == LOCAL
         there: bool = self.ray.is_initialized()
-        if not self.options.unauthenticated:
+        if not self.trusting:
             problem = token_problem(os.environ, starting=starting and not there)
             if problem is not None:
                 raise ProblemError(problem)
@@ -106,19 +117,19 @@ class Cluster:
             self.ray.shutdown()
 
     def _check(self, address: str) -> None:
-        if not self.options.unauthenticated:
+        if not self.trusting:
             check_protected(address, os.environ)
 
     def _start(self) -> None:
         os.environ.setdefault(USAGE, "0")
-        if not self.options.unauthenticated:
+        if not self.trusting:
             make_token(os.environ)
         store = STORE_BYTES
         if hasattr(os, "sysconf"):
             store = min(store, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * STORE_SHARE))
         # Ray goes into token mode here by itself; what is set after its import, it does not see.
         self._init(address=LOCAL, include_dashboard=False, object_store_memory=store)
-        problem = None if self.options.unauthenticated else token_problem(os.environ, starting=False)
+        problem = None if self.trusting else token_problem(os.environ, starting=False)
         if problem is not None:
             self.leave()
             raise ProblemError(problem)
@@ -177,6 +188,7 @@ def ray_module() -> Any:
     """Ray. Raises ProblemError if it is not installed, or too old to ask for tokens."""
     if importlib.util.find_spec("ray") is None:
         raise ProblemError(_not_installed())
+    os.environ.setdefault(HANDLER, "1")
     with _importing:
         ray: Any = importlib.import_module("ray")
     version: str = getattr(ray, "__version__", "0.0")

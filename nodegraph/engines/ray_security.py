@@ -95,8 +95,8 @@ def token_problem(environ: Mapping[str, str], *, starting: bool) -> Problem | No
             "reaches such a cluster can run any program on it",
             got=mode,
             expected="token",
-            hint=f"set {MODE}=token here and wherever `ray start` is called, with the same token; "
-            f"{OVERRIDE} uses it all the same",
+            hint=f"set {MODE}=token here and wherever `ray start` is called, with the same token; {OVERRIDE} uses it all "
+            "the same",
         )
     if not starting and not has_token(environ):
         return Problem(
@@ -154,7 +154,8 @@ def _verdict(address: str, stranger: Answer, friend: Answer) -> Problem | None:
             "cluster_unprotected",
             f"the Ray cluster at {address} asks for no token: whoever reaches it can run any program on it",
             got=address,
-            hint=f"start it with {MODE}=token and a token on each machine; {OVERRIDE} uses it all the same",
+            hint=f"start it with {MODE}=token and a token on each machine; {OVERRIDE}, with {MODE}=disabled here, uses "
+            "it all the same",
         )
     if friend == "refused":
         return Problem(
