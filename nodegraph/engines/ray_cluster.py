@@ -37,9 +37,9 @@ class RayOptions:
     """Which cluster, and what is asked of it.
 
     address: of its head, `auto` for the one that RAY_ADDRESS names or that runs on this machine, `local` to start one
-    for as long as this is used. unauthenticated: one that asks for no token, if RAY_AUTH_MODE is not token. wait: seconds to wait for machines
-    that the cluster adds when they are asked for; without, what it does not have is reported at once. vram: gigabytes
-    that the device of each worker has to have.
+    for as long as this is used. unauthenticated: one that asks for no token, if RAY_AUTH_MODE is not token. wait:
+    seconds to wait for machines that the cluster adds when they are asked for; without, what it does not have is
+    reported at once. vram: gigabytes that the device of each worker has to have.
     """
 
     address: str = AUTO

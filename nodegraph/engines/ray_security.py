@@ -95,8 +95,8 @@ def token_problem(environ: Mapping[str, str], *, starting: bool) -> Problem | No
             "reaches such a cluster can run any program on it",
             got=mode,
             expected="token",
-            hint=f"set {MODE}=token here and wherever `ray start` is called, with the same token; {OVERRIDE} uses it all "
-            "the same",
+            hint=f"set {MODE}=token here and wherever `ray start` is called, with the same token; {OVERRIDE} uses it "
+            "all the same",
         )
     if not starting and not has_token(environ):
         return Problem(
