@@ -91,7 +91,7 @@ class RayTransport:
         self.desks: dict[str, _Desk] = {}
         self._cluster: Cluster | None = None
         self._listener: Listener | None = None
-        self._opened = False
+        self._opened = self._ended = False
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -106,6 +106,8 @@ class RayTransport:
 
     def open(self, listener: Listener) -> Sequence[Lane]:
         self._listener, self._opened, self._threads, self.desks = listener, False, [], {}
+        if self._ended:
+            raise ProblemError(_unwanted())
         self._closed.clear()
         self._cluster = cluster = Cluster(self.options)
         cluster.join()
@@ -116,7 +118,7 @@ class RayTransport:
                 self._start(self._attend, f"nodegraph-{desk.seat.lane}", desk)
             return self._first_lanes()
         except BaseException:
-            self.close()  # another attempt may find room
+            self._leave()  # another attempt may find room
             raise
 
     def send(self, lane: str, data: Message, buffers: Sequence[Buffer]) -> None:
@@ -145,9 +147,14 @@ class RayTransport:
             self.ray.kill(self.desks[lane].actor, no_restart=False)
 
     def close(self) -> None:
-        if self._closed.is_set():
-            return
+        self._ended = True
+        self._leave()
+
+    def _leave(self) -> None:
+        """Tell workers that this driver is gone, and go."""
         self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
         for desk in self.desks.values():
             desk.pending.put(None)
             with contextlib.suppress(Exception):
@@ -189,6 +196,8 @@ class RayTransport:
         desks = list(self.desks.values())
         with self._changed:
             while not all(desk.hello or desk.problem for desk in desks):
+                if self._closed.is_set():
+                    raise ProblemError(_unwanted())
                 if not self._changed.wait(until - time.monotonic()):
                     break
                 if any(desk.hello for desk in desks):
@@ -350,6 +359,10 @@ def _reason(error: BaseException) -> str:
     }
     said = " ".join(str(error).split())
     return f"{known[name]} ({name})" if name in known else f"{name}: {said[:300]}"
+
+
+def _unwanted() -> Problem:
+    return Problem("no_worker", "workers are not wanted any more")
 
 
 def _late(seat: Seat) -> Problem:

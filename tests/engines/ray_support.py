@@ -53,6 +53,7 @@ def ray_cluster() -> RayCluster:
     patch, home = pytest.MonkeyPatch(), tempfile.TemporaryDirectory()
     patch.setenv("RAY_AUTH_MODE", "token")
     patch.setenv("RAY_AUTH_TOKEN_PATH", str(Path(home.name) / "auth_token"))
+    patch.setenv("RAY_worker_niceness", "0")  # Ray has workers give way to other programs otherwise
     patch.delenv("RAY_AUTH_TOKEN", raising=False)
     patch.delenv("RAY_ADDRESS", raising=False)
     patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))

@@ -404,7 +404,6 @@ def test_a_cluster_without_tokens_is_refused_although_it_would_let_us_in(open_cl
     assert "asks for no token" in refused.stdout
     assert "--allow-unauthenticated-ray" in refused.stdout
     options = ["--engine", f"ray:{open_cluster}", "--allow-unauthenticated-ray"]
-    assert "asks for no token" in nodegraph(tmp_path, *options).stdout  # this machine is in token mode still
     allowed = nodegraph(tmp_path, *options, RAY_AUTH_MODE="disabled")
     assert allowed.returncode == 0, allowed.stderr
 

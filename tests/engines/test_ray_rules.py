@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nodegraph.engines import ray_cluster
 from nodegraph.engines.hello import Setup
 from nodegraph.engines.ray_actor import MODELS, of_this_machine
-from nodegraph.engines.ray_cluster import RayOptions, check_options
+from nodegraph.engines.ray_cluster import RayOptions, check_options, is_trusting
 from nodegraph.engines.ray_seats import Machine, Seat, Wish, room_for, seats_of, unsatisfiable
 from nodegraph.engines.ray_security import check_reachable, hide_token, make_token, token_problem
 from tests.helpers import problem
@@ -61,7 +61,13 @@ def test_only_the_flag_with_the_loud_name_does_without(monkeypatch: pytest.Monke
     told = problem(lambda: check_options(RayOptions("10.0.0.1:6379")))
     assert told.hint is not None
     assert "--allow-unauthenticated-ray" in told.hint
-    check_options(RayOptions("10.0.0.1:6379", unauthenticated=True))
+    unguarded = RayOptions("10.0.0.1:6379", unauthenticated=True)
+    check_options(unguarded)
+    assert is_trusting(unguarded)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
+    check_options(unguarded)
+    assert not is_trusting(unguarded)  # a cluster without tokens would not be let in here: it is refused as always
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permissions of this kind")
