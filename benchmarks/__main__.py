@@ -16,6 +16,7 @@ BENCHMARKS = (
     "store",
     "remote",
     "jobs",
+    "scale",
     "server",
     "canvas",
     "yaml_load",

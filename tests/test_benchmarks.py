@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import canvas, checkpoint, convert, engine, executor, jobs, lora, remote, sampling
+from benchmarks import canvas, checkpoint, convert, engine, executor, jobs, lora, remote, sampling, scale
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -57,6 +57,19 @@ def test_a_lora_is_compared_with_a_merge_that_gives_the_same_weights(capsys: pyt
 def test_results_from_a_remote_cache_are_compared_with_bare_gets(capsys: pytest.CaptureFixture[str]):
     remote.main(small=True)  # fails if one is not a hit
     assert "file: hit, planned for" in capsys.readouterr().out
+
+
+def test_many_workers_are_simulated_and_all_jobs_are_done(capsys: pytest.CaptureFixture[str]):
+    scale.main(small=True)  # fails if a job is lost or done twice
+    assert "first come, first served" in capsys.readouterr().out
+
+
+def test_placement_loads_less_and_people_with_little_to_do_wait_less_than_first_come_first_served():
+    outcomes, _ = scale.simulate(40, 2_000, 1.2)
+    placed, first = outcomes["turns and placement"], outcomes["first come, first served"]
+    assert placed.loads < first.loads / 2
+    assert placed.ended < first.ended
+    assert sum(placed.waits["few"]) < sum(first.waits["few"]) / 2
 
 
 def test_a_benchmark_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]):

@@ -80,17 +80,16 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """Entries that travel together. sent: those of the present attempt, by step number. done: what has come of steps,
-    for those that are sent again. since: when it began to wait for a worker. weighed:
-    somebody could do it."""
+    """Entries that travel together, in the order of steps. done: what has come of steps, for those that are sent again.
+    user: whose turn it is. again: it was sent before. ticket: of its place in the line."""
 
     number: int
     entries: list[Entry]
     needs: Needs
-    since: float
     done: dict[Hashable, Worked] = field(default_factory=dict[Hashable, Worked])
+    again: bool = False
+    ticket: int = 0
     lane: str | None = None
-    weighed: bool = False
     cancelled: bool = False
     watched: bool = True
     undo: Callable[[], object] = lambda: None
@@ -99,6 +98,11 @@ class Call:
     def lead(self) -> Errand:
         """The errand that stands for all: they are of one run."""
         return next(entry.errand for entry in self.entries if entry.errand is not None)
+
+    @property
+    def user(self) -> str:
+        """Whose turn it is: runs take turns."""
+        return f"{id(self.lead.context.token):x}"
 
     @property
     def open(self) -> list[Entry]:

@@ -140,6 +140,11 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._lanes)
 
+    @property
+    def idle(self) -> int:
+        """How many workers are free."""
+        return sum(map(len, self._rooms.values()))
+
     # --- what becomes of workers
 
     def add(self, worker: Worker, held: Mapping[str, int] | None = None) -> None:
@@ -199,9 +204,8 @@ class Fleet:
 
         Raises Unsatisfiable.
         """
+        self.check(needs)
         total = needs.total
-        if not any(max(self._totals[kind], default=-1) >= total for kind in self._kinds(needs)):
-            raise Unsatisfiable(unsatisfiable(needs, total, [lane.worker for lane in self._lanes.values()]))
         order = sorted(needs.recipes, key=lambda name: (-needs.recipes[name], name))
         lane = self._holding_all(needs, total, order)
         if lane is not None:
@@ -214,6 +218,18 @@ class Fleet:
         if wait is not None and wait.until <= (now if since is None else since) + self.patience:
             return wait
         return Go(lane.worker.id, tuple([name for name in order if name not in lane.held]), _evicted(lane, needs))
+
+    def check(self, needs: Needs) -> None:
+        """Raise Unsatisfiable if no worker could ever take it, busy or not."""
+        total = needs.total
+        if not any(max(self._totals[kind], default=-1) >= total for kind in self._kinds(needs)):
+            raise Unsatisfiable(unsatisfiable(needs, total, [lane.worker for lane in self._lanes.values()]))
+
+    def is_ready(self, needs: Needs) -> bool:
+        """Whether a free worker holds all its recipes, or it needs none."""
+        if not needs.recipes:
+            return self.idle > 0
+        return self._holding_all(needs, needs.total, tuple(needs.recipes)) is not None
 
     def _kinds(self, needs: Needs) -> Sequence[str]:
         if needs.kind:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -72,7 +73,10 @@ class Processes:
 
     def open(self, listener: Listener) -> Sequence[Lane]:
         self._listener = listener
-        started = [self._spawner.submit(self._spawn, name).result() for name in self.setups]
+        try:
+            started = [self._spawner.submit(self._spawn, name).result() for name in self.setups]
+        except RuntimeError as error:  # closed before all were started
+            raise ProblemError(Problem("no_worker", "workers are not wanted any more")) from error
         lanes: list[Lane] = []
         for each in started:
             try:
@@ -108,12 +112,15 @@ class Processes:
                 return
             self._closed = True
             processes = list(self._processes.values())
+        until = time.monotonic() + LEAVE_SECONDS
         for each in processes:
+            if not each.hello.done():  # it would only find out after it has imported everything
+                each.process.kill()
             with contextlib.suppress(OSError):
                 each.writer.send({"say": "leave"})
         for each in processes:
             try:
-                each.process.wait(LEAVE_SECONDS)
+                each.process.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 each.process.kill()
                 each.process.wait()
@@ -145,6 +152,9 @@ class Processes:
         each = _Process(lane, process, FrameWriter(process.stdin.fileno()))
         with self._lock:
             self._processes[lane] = each
+            closed = self._closed
+        if closed:
+            process.kill()
         with contextlib.suppress(OSError):
             each.writer.send({"say": "setup", "setup": setup.to_data()})
         threading.Thread(target=self._hear, args=(each,), daemon=True, name=f"nodegraph-hear-{lane}").start()

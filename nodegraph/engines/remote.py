@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, cast
 
 from nodegraph.context import Cancelled
-from nodegraph.engines.calls import Call, Entry, entries_of, gave_up, message_of, needs_of, no_worker_left
+from nodegraph.engines.calls import Call, Entry, entries_of, gave_up, message_of, needs_of
 from nodegraph.engines.contract import Buffer, Errand, Hello, Message, Transport, travels
+from nodegraph.engines.desk import Desk, Refused
 from nodegraph.engines.hello import misfit
 from nodegraph.engines.local import LocalEngine
 from nodegraph.engines.messages import read_failure, read_outcome, steps_of
-from nodegraph.engines.placement import Fleet, Go, Unsatisfiable, Worker
+from nodegraph.engines.placement import Unsatisfiable
 from nodegraph.engines.work import Worked
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.files import FileDigests
@@ -60,14 +59,11 @@ class RemoteEngine:
         self._local = LocalEngine()
         self._threads = ThreadPoolExecutor(2 * transport.width + 2, thread_name_prefix="nodegraph-engine")
         self._lock = threading.RLock()
-        self._fleet = Fleet()
+        self._desk = Desk()
         self._entries: dict[Hashable, Entry] = {}
         self._calls: dict[int, Call] = {}  # those that are with a worker
-        self._waiting: deque[Call] = deque()
         self._numbers = 0
         self._opened = self._closed = False
-        self._returning: set[str] = set()
-        self._broken: ProblemError | None = None
         self._homely: set[str] = set()  # node types whose values proved not to travel
 
     # --- what the driver asks
@@ -84,10 +80,11 @@ class RemoteEngine:
             entries = entries_of(errand)
             future = entries[0].ask(errand)
             self._entries.update((each.step.ident, each) for each in entries)
-            self._queue(entries)
+            refused = self._queue(entries)
             if not self._opened:
                 self._opened = True
                 self._threads.submit(self._open)
+        self._refuse(refused)
         self._pump()
         return future
 
@@ -107,8 +104,7 @@ class RemoteEngine:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            waiting = [*self._waiting, *self._calls.values()]
-            self._waiting.clear()
+            waiting = [*self._desk.empty(), *self._calls.values()]
             self._calls.clear()
         self.transport.close()
         for call in waiting:
@@ -149,62 +145,60 @@ class RemoteEngine:
             self._break(error)
             if self.transport.reopens:
                 with self._lock:
-                    self._opened, self._broken = False, None
+                    self._opened, self._desk.broken = False, None
             return
         except Exception as error:
             LOG.exception("workers cannot be started")
             self._break(ProblemError(Problem("no_worker", f"workers cannot be started: {error}")))
             return
         with self._lock:
-            for lane in lanes:
-                if lane.name not in self._returning:
-                    self._fleet.add(_worker(lane.name, lane.hello))
+            refused = self._desk.begin(lanes)
+        self._refuse(refused)
         self._pump()
 
     def _break(self, error: ProblemError) -> None:
-        """There are no workers, and there will be none."""
+        """There are no workers."""
         with self._lock:
-            self._broken = error
-            waiting, self._waiting = list(self._waiting), deque()
-        for call in waiting:
-            self._fail(call.open, error)
+            self._desk.broken = error
+            waiting = self._desk.empty()
+        self._refuse([(call, error) for call in waiting])
 
-    def _queue(
-        self, entries: list[Entry], *, done: Mapping[Hashable, Worked] | None = None, first: bool = False
-    ) -> None:
+    def _refuse(self, refused: Refused) -> None:
+        """Calls that no worker could ever do have failed; of several nodes, each is tried by itself first."""
+        for call, error in refused:
+            rest = call.open
+            if isinstance(error, Unsatisfiable) and len(rest) > 1:
+                self._apart(rest)
+            else:
+                self._fail(rest, error)
+
+    def _apart(self, entries: Sequence[Entry]) -> None:
+        """Have each of some entries that is asked for wait by itself; the others may be asked for later."""
+        refused: Refused = []
+        with self._lock:
+            for entry in entries:
+                if entry.errand is None:
+                    self._entries.pop(entry.step.ident, None)
+                else:
+                    refused += self._queue([entry])
+        self._refuse(refused)
+
+    def _queue(self, entries: list[Entry], done: Mapping[Hashable, Worked] | None = None) -> Refused:
+        """Have entries wait for a worker as one call; returns it if that is in vain."""
         self._numbers += 1
-        call = Call(self._numbers, entries, needs_of(entries), time.monotonic(), dict(done or {}))
-        (self._waiting.appendleft if first else self._waiting.append)(call)
+        call = Call(self._numbers, entries, needs_of(entries), dict(done or {}), again=done is not None)
+        error = self._desk.wait(call)
+        return [] if error is None else [(call, error)]
 
     def _pump(self) -> None:
         """Give waiting calls to workers that are free."""
-        unfit: list[tuple[Call, ProblemError]] = []
         with self._lock:
-            if self._broken is not None:
-                unfit = [(call, self._broken) for call in self._waiting]
-                self._waiting.clear()
-            staying: deque[Call] = deque()
-            while self._waiting and len(self._fleet):
-                if self._waiting[0].weighed and len(self._calls) + len(self._returning) >= len(self._fleet):
-                    break  # nobody is free, and somebody could do it
-                call = self._waiting.popleft()
-                if not self._starts(call):
-                    continue
-                call.weighed = True
-                try:
-                    choice = self._fleet.choose(call.needs, time.monotonic(), call.since)
-                except Unsatisfiable as error:
-                    unfit.append((call, error))
-                    continue
-                if isinstance(choice, Go):
-                    self._fleet.take(choice, call.needs)
-                    self._give(call, choice.worker)
+            while not self._closed and (found := self._desk.next()) is not None:
+                call, lane = found
+                if self._starts(call):
+                    self._give(call, lane)
                 else:
-                    staying.append(call)
-            staying.extend(self._waiting)
-            self._waiting = staying
-        for call, error in unfit:
-            self._fail(call.open, error)
+                    self._desk.free(lane)
 
     def _starts(self, call: Call) -> bool:
         """Whether a call is still to be done. What was cancelled while it waited is not."""
@@ -316,8 +310,8 @@ class RemoteEngine:
         with self._lock:
             self._calls.pop(call.number, None)
             undo, call.undo = call.undo, lambda: None
-            if call.lane is not None and self._is_known(call.lane):
-                self._fleet.release(call.lane)
+            if call.lane is not None:
+                self._desk.free(call.lane)
         undo()
 
     def _after(self, call: Call) -> None:
@@ -328,12 +322,8 @@ class RemoteEngine:
         elif rest and rest[0] is call.entries[0]:
             problem = Problem("worker_differs", "a worker ended a call without a word of what came of it")
             self._fail([rest.pop(0)], ProblemError(problem))
-        with self._lock:
-            for entry in rest if not call.cancelled else ():
-                if entry.errand is None:
-                    self._entries.pop(entry.step.ident, None)
-                else:
-                    self._queue([entry])
+        if not call.cancelled:
+            self._apart(rest)
         self._pump()
 
     def _stay_home(self, entry: Entry) -> None:
@@ -401,30 +391,16 @@ class RemoteEngine:
             call = next((call for call in self._calls.values() if call.lane == lane), None)
             if call is not None:
                 self._end(call)
-            (self._returning.add if returns else self._returning.discard)(lane)
-            if not returns:
-                self._fleet.remove(lane)
-            elif self._is_known(lane):
-                self._fleet.lose(lane)
+            refused = self._desk.lose(lane, reason, returns=returns)
         if call is not None:
             self._again(call, lane, reason)
-        with self._lock:
-            alone = self._opened and not len(self._fleet) and not self._returning
-        if alone:
-            self._break(no_worker_left(reason))
+        self._refuse(refused)
         self._pump()
-
-    def _is_known(self, lane: str) -> bool:
-        try:
-            self._fleet.held(lane)
-        except KeyError:
-            return False
-        return True
 
     def _again(self, call: Call, lane: str, reason: str) -> None:
         """Send again what a worker was at when it died: not for ever, for the node may be what it died of."""
         rest = call.open
-        if call.cancelled or not rest:
+        if call.cancelled or not call.wanted:  # what was only told ahead is asked for anew, if at all
             self._fail(rest, Cancelled())
             return
         first = rest[0]
@@ -436,28 +412,22 @@ class RemoteEngine:
         if first.errand is not None:
             first.errand.context.warn(f"the worker {lane} ended ({reason}); what it was at begins anew elsewhere")
         with self._lock:
-            self._queue(rest, done=call.done, first=True)
+            refused = self._queue(rest, call.done)
+        self._refuse(refused)
 
     def returned(self, lane: str, hello: Hello) -> None:
         """A worker is there again (see `contract.Listener`)."""
         problem = misfit(self.expected(), hello, lane)
-        with self._lock:
-            self._returning.discard(lane)
-            if problem is None:
-                self._broken = None
-                self._fleet.add(_worker(lane, hello))
-            else:
-                self._fleet.remove(lane)
-            alone = not len(self._fleet) and not self._returning
         if problem is not None:
             LOG.error("%s", problem.describe())
-            if alone:
-                self._break(ProblemError(problem))
+        with self._lock:
+            if problem is None:
+                self._desk.come(lane, hello)
+                refused: Refused = []
+            else:
+                refused = self._desk.lose(lane, problem.describe(), returns=False)
+        self._refuse(refused)
         self._pump()
-
-
-def _worker(name: str, hello: Hello) -> Worker:
-    return Worker(name, hello.device, hello.memory or None)
 
 
 def _copy(source: Future[Worked], target: Future[Worked]) -> None:

@@ -28,8 +28,9 @@ class Request:
     text: the workflow, in any format that `load_text` reads. file: what it is called in messages; sub-workflows are
     found beside it. folder: where `file` counts from, which sub-workflows may not leave. only: nodes to run instead of
     the output nodes. extra: what a client wants to be kept with the job (ComfyUI's `extra_data`). client: who asked, so
-    that events find the way back; user: whose job it is. number: the place in the queue where it differs from the order
-    of arrival (lower runs first). priority: higher runs first.
+    that events find the way back; user: whose job it is (`default`: that of whoever `client` is). number: the place in
+    the queue of the user's jobs where it differs from the order of arrival (lower runs first). front: before the user's
+    other ones. priority: higher runs first; among users whose jobs have the same, the turn goes round.
     """
 
     text: str
@@ -72,7 +73,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. Times are seconds since 1970. number: its place in the queue among those of its priority."""
+    """One job. Times are seconds since 1970. number: its place among those of its user and priority."""
 
     id: str
     state: State
@@ -220,7 +221,8 @@ class JobService(Protocol):
     def move(
         self, id: str, *, front: bool = False, before: str | None = None, priority: int | None = None
     ) -> Job | None:
-        """Put a queued job elsewhere in the queue."""
+        """Put a queued job elsewhere among those of its user. front: before all of them; before: another
+        job, if that is another user's as far as the turns allow; priority: among those of another priority."""
         ...
 
     def retry(self, id: str) -> Job | None:

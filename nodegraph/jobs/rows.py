@@ -13,7 +13,7 @@ from nodegraph.jobs.model import Job, Request, Result, State
 #: What `job_of` takes, and where it is.
 JOB: Final = (
     "SELECT id, state, text, request, number, created, attempts, started, finished, result, device, priority, "
-    "max_attempts FROM job JOIN asked USING (n)"
+    "max_attempts, n FROM job JOIN asked USING (n)"
 )
 DEPTH: Final = 20  # how deep data that nodes show may be nested
 PACKED_FROM: Final = 512  # bytes from which a result is worth compressing
@@ -102,7 +102,7 @@ def unpack(blob: bytes) -> Any:
 
 def job_of(row: Sequence[object]) -> Job:
     """A row of `JOB` as a job."""
-    id_, state, text, request, number, created, attempts, started, finished, result, device, priority, most = cast(
+    id_, state, text, request, number, created, attempts, started, finished, result, device, priority, most, _ = cast(
         "tuple[Any, ...]", row
     )
     data: dict[str, Any] = json.loads(request)

@@ -123,7 +123,7 @@ class LocalJobService:
     def move(
         self, id: str, *, front: bool = False, before: str | None = None, priority: int | None = None
     ) -> Job | None:
-        """Put a queued job elsewhere in the queue; None if it is not queued."""
+        """Put a queued job elsewhere among those of its user; None if it is not queued. See `JobService.move`."""
         job = self.store.move(id, front=front, before=before, priority=priority)
         if job is not None:
             self._tell_queue()

@@ -18,17 +18,16 @@ import uuid
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from nodegraph.errors import Problem, ProblemError, shorten
-from nodegraph.jobs.model import FINAL, Job, JobEvent, Request, Result, State
-from nodegraph.jobs.placing import place_before
+from nodegraph.jobs.listing import bounded, listed, listing, only, whole
+from nodegraph.jobs.model import Job, JobEvent, Request, Result, State
+from nodegraph.jobs.placing import first_turn, had_turn, is_shared, next_turn, place_before, place_front
 from nodegraph.jobs.retention import Limits, trim_events, trim_history
 from nodegraph.jobs.rows import JOB, dump, job_of, pack, request_data, result_data
 from nodegraph.jobs.schema import open_file
 
-QUEUE_ORDER: Final = "priority DESC, number, n"
-LARGEST: Final = 2**53
 ID_LENGTH: Final = 200  # characters of the name of a job
 #: What SQLite says when there is no room: the disk is full, or writing failed.
 FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
@@ -150,12 +149,20 @@ class JobStore:
 
     def claim(self, owner: str, device: str | None = None) -> Job | None:
         """Take the next queued job, which now runs at `owner`; None if none is queued."""
-        row = self.execute(
-            "UPDATE job SET state = 'running', owner = ?, device = ?, started = ?, attempts = attempts + 1, cancel = 0 "
-            f"WHERE n = (SELECT n FROM job WHERE state = 'queued' ORDER BY {QUEUE_ORDER} LIMIT 1) RETURNING id",
-            (owner, device, time.time()),
-        ).fetchone()
-        return self.get(row[0]) if row is not None else None
+        with self.changing():
+            found = next_turn(self.connection)
+            if found is None:
+                return None
+            n, turn = found
+            (id_,) = self.execute(
+                "UPDATE job SET state = 'running', owner = ?, device = ?, started = ?, attempts = attempts + 1, "
+                "cancel = 0 WHERE n = ? RETURNING id",
+                (owner, device, time.time(), n),
+            ).fetchone()
+            at = self.meta("turn") + 2
+            had_turn(self.connection, turn, at)
+            self.set_meta("turn", at)
+        return self.get(id_)
 
     def finish(self, id_: str, owner: str | None, state: State, result: Result | bytes | None) -> bool:
         """End a running job; whether it was still the owner's (None: whoever's). result: may be packed already."""
@@ -169,14 +176,17 @@ class JobStore:
         return bool(changed)
 
     def give_back(self, id_: str, owner: str | None, *, count: bool = True) -> bool:
-        """Queue a running job again, at its old place. count: whether this was one of its attempts."""
-        return bool(
-            self.execute(
+        """Queue a running job again, at its old place; its turn is next. count: whether this was one of its
+        attempts."""
+        with self.changing():
+            row = self.execute(
                 "UPDATE job SET state = 'queued', owner = NULL, device = NULL, started = NULL, attempts = attempts - ? "
-                "WHERE id = ? AND state = 'running' AND (? IS NULL OR owner = ?)",
+                "WHERE id = ? AND state = 'running' AND (? IS NULL OR owner = ?) RETURNING priority, whose",
                 (0 if count else 1, id_, owner, owner),
-            ).rowcount
-        )
+            ).fetchone()
+            if row is not None:
+                first_turn(self.connection, *row)
+        return row is not None
 
     def is_cancelled(self, id_: str) -> bool:
         """Whether a running job is to be cancelled."""
@@ -186,8 +196,8 @@ class JobStore:
     def move(
         self, id_: str, *, front: bool = False, before: str | None = None, priority: int | None = None
     ) -> Job | None:
-        """Put a queued job elsewhere in the queue; None if it, or `before`, is not queued. Before another job, it has
-        that one's priority."""
+        """Put a queued job elsewhere among its user's; None if it, or `before`, is not queued. Before another job, it
+        has that one's priority."""
         id_ = whole(id_)
         with self.changing(durable=True):
             row = self.execute("SELECT n, priority FROM job WHERE id = ? AND state = 'queued'", (id_,)).fetchone()
@@ -198,8 +208,7 @@ class JobStore:
             if priority is not None:
                 self.execute("UPDATE job SET priority = ? WHERE n = ?", (bounded(priority), row[0]))
             if front:
-                least = "SELECT min(number) - 1 FROM job WHERE state = 'queued' AND priority = o.priority AND n != o.n"
-                self.execute(f"UPDATE job AS o SET number = coalesce(({least}), number) WHERE n = ?", (row[0],))
+                place_front(self.connection, row[0])
         return self.get(id_)
 
     # --- many jobs
@@ -214,20 +223,16 @@ class JobStore:
         user: str | None = None,
     ) -> list[Job]:
         """Jobs of these states (none given: all): running ones, then the queue in order, then others by their end."""
-        where, values = _where(states, user)
-        if set(states) == {"queued"}:  # by the index alone
-            order = "priority, number DESC, n DESC" if newest_first else QUEUE_ORDER
-        else:
-            order = _order(newest_first)
-        rows = self.execute(
-            f"{JOB} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
-            (*values, -1 if limit is None else bounded(limit), max(0, bounded(offset))),
-        )
-        return [job_of(row) for row in rows]
+        rows, values = listing(states, user, newest_first, shared=is_shared(self.connection))
+        page = (-1 if limit is None else bounded(limit), max(0, bounded(offset)))
+        ids = [row[0] for row in self.execute(f"{rows} LIMIT ? OFFSET ?", (*values, *page))]
+        found = self.execute(f"{JOB} WHERE n IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+        jobs = {row[-1]: job_of(row) for row in found}
+        return [jobs[n] for n in ids]
 
     def count(self, states: Collection[State] = (), *, user: str | None = None) -> int:
         """How many jobs of these states there are."""
-        where, values = _where(states, user)
+        where, values = only(states, user)
         return self.execute(f"SELECT count(*) FROM job WHERE {where}", values).fetchone()[0]
 
     def cancel_queued(self, ids: Collection[str]) -> list[Ended]:
@@ -265,7 +270,7 @@ class JobStore:
 
     def ids(self, states: Collection[State]) -> list[str]:
         """The ids of the jobs of these states."""
-        where, values = _where(states, None)
+        where, values = only(states, None)
         return [row[0] for row in self.execute(f"SELECT id FROM job WHERE {where} ORDER BY n", values)]
 
     # --- events
@@ -296,35 +301,3 @@ class JobStore:
         if self.ended_since_trim * 100 >= self.limits.history_length:
             self.ended_since_trim = 0
             trim_history(self.connection, self.limits)
-
-
-def whole(text: str) -> str:
-    """A text that SQLite takes whole: half a surrogate pair and zeros are written out, and so find nothing."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-
-
-def listed(ids: Collection[str]) -> str:
-    """Ids as a JSON list."""
-    return json.dumps([whole(id_) for id_ in ids])
-
-
-def bounded(number: int) -> int:
-    """A whole number that SQLite takes."""
-    return max(-LARGEST, min(LARGEST, number))
-
-
-def _order(newest_first: bool) -> str:
-    rank = "CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END"
-    if newest_first:
-        return f"{rank} DESC, finished DESC, priority, number DESC, n DESC"
-    return f"{rank}, finished, {QUEUE_ORDER}"
-
-
-def _where(states: Collection[State], user: str | None) -> tuple[str, list[Any]]:
-    wanted = [state for state in states if state in ("queued", "running", *FINAL)]
-    parts = [f"state IN ({', '.join('?' * len(wanted))})"] if states else []
-    values: list[Any] = list(wanted)
-    if user is not None:
-        parts.append("user = ?")
-        values.append(whole(user))
-    return " AND ".join(parts) or "1", values

@@ -197,6 +197,18 @@ def Dies(folder: str, times: int = 1, latent: Latent | None = None) -> str:
     return f"lived after {tries} tries"
 
 
+@node(category="test")
+def Steps(folder: str, dies_at: int = 3, context: Context = NO_CONTEXT) -> int:
+    """Five steps, each kept; the process dies before one of them the first time."""
+    done = context.checkpoint.load()
+    for step in range(done if isinstance(done, int) else 0, 5):
+        if step == dies_at and done is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        note(folder, f"step {step}")
+        context.checkpoint.save(step + 1)
+    return 5
+
+
 @node(category="test", deterministic=False)
 def Odd(text: str = "a") -> Latent:
     """A value that is of no use in another process."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from nodegraph.cache.checkpoints import Checkpoints
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.cache.records import ResultStore
 from nodegraph.context import CancelToken, Context
@@ -55,8 +56,9 @@ def local() -> Engine:
     return LocalEngine()
 
 
-def processes(count: int = 2, *, grace: float = 10.0) -> RemoteEngine:
-    return RemoteEngine(Counted([SETUP] * count), lambda: hello_of(SETUP, registry()), grace=grace)
+def processes(count: int = 2, *, grace: float = 10.0, checkpoints: Path | None = None) -> RemoteEngine:
+    transport = Counted([SETUP] * count)
+    return RemoteEngine(transport, lambda: hello_of(SETUP, registry()), grace=grace, checkpoints=checkpoints)
 
 
 def ray() -> Engine:
@@ -94,6 +96,7 @@ def run(
     only: Sequence[str] = (),
     token: CancelToken | None = None,
     on_event: Callable[[Event], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Ran:
     """Plan and run a graph."""
     events: list[Event] = []
@@ -114,6 +117,7 @@ def run(
             token=token,
             want=[graph.index[name] for name in want] if want is not None else todo.targets,
             registry=registry(),
+            checkpoints=checkpoints,
         )
     )
     return Ran(result, events)

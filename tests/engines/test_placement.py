@@ -245,7 +245,7 @@ def test_every_choice_is_that_of_a_look_at_all_workers(workers: list[tuple[str, 
             picked.state, picked.turn = "free", next(turns)
 
 
-def _ask(fleet: Fleet, seen: Mapping[str, Seen], needs: Needs, now: float, until: float, turn: int) -> None:
+def _ask(fleet: Fleet, seen: Mapping[str, Seen], needs: Any, now: float, until: float, turn: int) -> None:
     """Both choose, and what was chosen begins."""
     wanted = naive(seen, needs, now, now - 2, fleet.patience)
     try:

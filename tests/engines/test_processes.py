@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 
+from nodegraph.cache.checkpoints import Checkpoints
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.context import CancelToken
 from nodegraph.engines.hello import Setup, hello_of
@@ -115,6 +116,15 @@ def test_a_worker_killed_in_a_step_costs_that_step_only(engine: RemoteEngine, tm
     (warned,) = [event for event in done.events if isinstance(event, events.Warned)]
     assert "SIGKILL" in warned.message
     assert run(engine, chain()).result.status == "done"
+
+
+def test_a_node_that_keeps_how_far_it_got_goes_on_from_there(tmp_path: Path):
+    engine = processes(1, checkpoints=tmp_path / "kept")
+    graph = graph_of(entry("steps", "Steps", folder=str(tmp_path)))
+    assert run(engine, graph, checkpoints=Checkpoints(tmp_path / "kept")).result["steps"] == 5
+    engine.close()
+    assert notes(tmp_path) == [f"step {i}" for i in range(5)]
+    assert list((tmp_path / "kept").iterdir()) == []
 
 
 def test_a_worker_killed_from_outside_is_replaced(engine: RemoteEngine, tmp_path: Path):

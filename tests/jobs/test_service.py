@@ -171,6 +171,30 @@ def test_a_paused_queue_begins_nothing_also_after_a_restart(tmp_path: Path):
     in_service(tmp_path, lambda service: resume(service, ids))
 
 
+def test_users_take_turns_also_after_a_restart_in_the_middle(tmp_path: Path):
+    async def first(service: LocalJobService) -> list[str]:
+        slow = service.submit(Request(chain("Slow"), user="ann")).id
+        await until(service.subscribe(job=slow), "progress")
+        return [slow, *(service.submit(Request(SUM, user=user)).id for user in ("ann", "ann", "bob", "ann", "bob"))]
+
+    async def second(service: LocalJobService, ids: list[str]) -> None:
+        expected = [job.id for job in service.jobs(("running", "queued"))]
+        assert expected == [ids[i] for i in (0, 3, 1, 5, 2, 4)]  # what was interrupted is next
+        service.pause()
+        service.cancel([ids[0]])
+        await ended(service, ids[0])
+        expected = [job.id for job in service.jobs(("queued",))]
+        service.resume()
+        for id_ in ids:
+            await ended(service, id_)
+        done = [service.get(id_) for id_ in expected]
+        began = [job.started for job in done if job is not None and job.started is not None]
+        assert len(began) == 5 and began == sorted(began)
+
+    ids = in_service(tmp_path, first)
+    in_service(tmp_path, lambda service: second(service, ids))
+
+
 def test_questions_are_answered_while_a_job_runs(tmp_path: Path):
     async def work(service: LocalJobService) -> None:
         job = service.submit(Request(chain("Slow")))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nodegraph.errors import ProblemError
 from nodegraph.jobs.model import JobEvent, Request, Result
 from nodegraph.jobs.retention import Limits
-from nodegraph.jobs.schema import open_file
+from nodegraph.jobs.schema import SCHEMA, open_file
 from nodegraph.jobs.store import JobStore
 from tests.helpers import problem
 
@@ -249,10 +249,10 @@ def test_an_older_file_is_brought_up_to_date_beside_its_backup(tmp_path: Path):
     def add_column(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE job ADD COLUMN colour TEXT")
 
-    opened = open_file(path, schema=2, migrations={1: add_column})
+    opened = open_file(path, schema=SCHEMA + 1, migrations={SCHEMA: add_column})
     assert opened.execute("SELECT id, colour FROM job").fetchall() == [("a", None)]
     opened.close()
-    backup = sqlite3.connect(tmp_path / "jobs.sqlite.v1.bak")
+    backup = sqlite3.connect(tmp_path / f"jobs.sqlite.v{SCHEMA}.bak")
     assert backup.execute("SELECT id FROM job").fetchall() == [("a",)]
     backup.close()
 
@@ -266,7 +266,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path):
         connection.execute("nonsense")
 
     with pytest.raises(ProblemError, match="cannot be used"):
-        open_file(path, schema=2, migrations={1: fail})
+        open_file(path, schema=SCHEMA + 1, migrations={SCHEMA: fail})
     assert JobStore(path, PLENTY).count() == 0
 
 

@@ -156,6 +156,39 @@ def test_jobs_are_moved_listed_in_pages_cancelled_and_deleted(paused: Server):
     assert paused.ask("DELETE", "/api/v1/jobs").status == 400
 
 
+def test_users_take_turns_and_the_queue_is_shown_as_it_will_run(paused: Server):
+    def ask(user: str | None, **more: Any) -> str:
+        headers = JSON | ({"Comfy-User": user} if user is not None else {})
+        answer = paused.ask("POST", "/api/v1/jobs", json.dumps({"workflow": SUM, **more}), headers)
+        assert answer.status == 201, answer.body
+        assert answer.json["user"] == (user or "default").lower()
+        return answer.json["id"]
+
+    many = [ask("Ann") for _ in range(3)]
+    one, nobody, tab = ask("bob"), ask(None), ask(None, client="another tab")
+    urgent, first = ask("bob", priority=1), ask("ann", front=True)
+    expected = [urgent, first, one, nobody, tab, *many]
+    queued = paused.get("/api/v1/jobs?state=queued&order=oldest").json["jobs"]
+    assert [job["id"] for job in queued] == expected
+    assert paused.post(f"/api/v1/jobs/{many[2]}/move", {"before": one}).status == 200
+    expected = [urgent, many[2], one, nobody, tab, first, *many[:2]]
+    seen = paused.get("/api/v1/queue").json
+    assert seen["queued"] == 8
+    paused.post("/api/v1/queue/resume")
+    ended = [paused.wait(id_) for id_ in expected]
+    assert [job["id"] for job in sorted(ended, key=lambda job: job["started"])] == expected
+    wrong = paused.ask("POST", "/api/v1/jobs", json.dumps({"workflow": SUM}), JSON | {"Comfy-User": "../x"})
+    assert wrong.code == "bad_request"
+
+
+def test_a_batch_and_a_sweep_are_the_users_too(paused: Server):
+    headers = JSON | {"Comfy-User": "ann"}
+    batch = paused.ask("POST", "/api/v1/batches", json.dumps({"workflow": SUM, "variations": [{}, {}]}), headers)
+    assert [job["user"] for job in batch.json["jobs"]] == ["ann", "ann"]
+    sweep = json.dumps({"workflow": SUM, "over": {"start": [1, 2]}, "grid": False})
+    assert paused.ask("POST", "/api/v1/sweep", sweep, headers).json["user"] == "ann"
+
+
 def test_a_running_job_is_cancelled_and_an_ended_one_tried_again(server: Server):
     job = server.submit(chain("Slow"))["id"]
     assert server.post(f"/api/v1/jobs/{job}/cancel").status == 200

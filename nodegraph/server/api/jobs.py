@@ -15,6 +15,7 @@ from nodegraph.server.api.addresses import with_addresses
 from nodegraph.server.api.common import answer, flag, page, read_body, service_of, settings_of
 from nodegraph.server.api.submitting import from_envelope, read_request
 from nodegraph.server.errors import RefusedError, bad_request, error_response, not_found, refused
+from nodegraph.server.users import user_name
 
 BASE = "/api/v1/jobs"
 
@@ -27,6 +28,7 @@ def summary(job: Job) -> dict[str, object]:
         "state": job.state,
         "number": job.number,
         "priority": job.request.priority,
+        "user": job.request.user,
         "batch": job.request.batch,
         "created": job.created,
         "started": job.started,
@@ -108,7 +110,7 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 async def submit(request: web.Request) -> web.Response:
     """Check a workflow and queue it."""
-    asked = await read_request(request)
+    asked = replace(await read_request(request), user=user_name(request))
     await check(request, asked)
     job = service_of(request).submit(asked)
     return answer(summary(job), status=201, headers={"Location": f"{BASE}/{job.id}"})
@@ -162,7 +164,8 @@ def report_json(report: CheckReport) -> dict[str, object]:
 async def submit_batch(request: web.Request) -> web.Response:
     """Queue one workflow several times, with other parameters each time."""
     body = await read_body(request, "BatchRequest")
-    first = replace(from_envelope(body, settings_of(request)), batch=secrets.token_hex(8))
+    first = from_envelope(body, settings_of(request))
+    first = replace(first, batch=secrets.token_hex(8), user=user_name(request))
     asked = [replace(first, params={**first.params, **params}) for params in body["variations"]]
     for each in asked:
         await check(request, each)
@@ -174,7 +177,7 @@ async def submit_batch(request: web.Request) -> web.Response:
 async def submit_sweep(request: web.Request) -> web.Response:
     """Queue a workflow once for all combinations of values, with a sheet of its pictures."""
     body = await read_body(request, "SweepRequest")
-    asked = from_envelope(body, settings_of(request))
+    asked = replace(from_envelope(body, settings_of(request)), user=user_name(request))
     service = service_of(request)
     try:
         zipped, grid = body.get("zip", False), body.get("grid", True)
@@ -218,7 +221,7 @@ async def retry_job(request: web.Request) -> web.Response:
 
 
 async def move_job(request: web.Request) -> web.Response:
-    """Put a queued job elsewhere in the queue."""
+    """Put a queued job elsewhere among those of its user."""
     body = await read_body(request, "JobMove")
     job = wanted(request)
     before = body.get("before")

@@ -19,6 +19,7 @@ from nodegraph.server.comfy.prompt_errors import NodeErrors, judge, output_nodes
 from nodegraph.server.comfy.shapes import members, number_of
 from nodegraph.server.errors import STATUS, bad_request
 from nodegraph.server.keys import SERVICE
+from nodegraph.server.users import user_name
 
 Json = Mapping[str, object]
 
@@ -57,7 +58,7 @@ async def post_prompt(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     try:
         body = await json_body(request)
-        prompt, asked = prompt_of(body), request_of(body)
+        prompt, asked = prompt_of(body), replace(request_of(body), user=user_name(request))
         accepted = await accept(service, prompt, asked, texts_of(body, "partial_execution_targets"))
         job = service.submit(replace(asked, text=accepted.text, only=accepted.outputs))
     except Refused as refusal:

@@ -1,14 +1,10 @@
-"""`/users` and `/settings`: who somebody is to ComfyUI's web app, and what the app remembers for them.
-
-A user name tells one person's settings from another's; it protects nothing. Who may ask at all is decided before.
-"""
+"""`/users` and `/settings`: who somebody is to ComfyUI's web app, and what the app remembers for them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import re
 import secrets
 from pathlib import Path
 from typing import Final, cast
@@ -20,10 +16,8 @@ from nodegraph.server.bodies import parse_json
 from nodegraph.server.comfy.bodies import JsonObject, json_object, own_page_json
 from nodegraph.server.errors import bad_request
 from nodegraph.server.keys import SETTINGS
+from nodegraph.server.users import user_name
 
-HEADER: Final = "Comfy-User"
-DEFAULT_USER: Final = "default"
-USER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SETTINGS_FILE: Final = "comfy.settings.json"
 MAX_SETTINGS: Final = 4_000_000
 MAX_KEY: Final = 200
@@ -31,10 +25,7 @@ MAX_KEY: Final = 200
 
 def user_folder(request: web.Request) -> Path:
     """The folder of whoever asks. Raises ProblemError for what is no user name."""
-    name = request.headers.get(HEADER) or DEFAULT_USER
-    if not USER_NAME.fullmatch(name):
-        raise bad_request("this is no user name", hint="letters, digits, '-' and '_'; at most 64 of them")
-    return request.app[SETTINGS].data_dir / "users" / name.lower()
+    return request.app[SETTINGS].data_dir / "users" / user_name(request)
 
 
 async def get_users(request: web.Request) -> web.Response:

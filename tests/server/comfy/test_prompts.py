@@ -68,6 +68,16 @@ def test_a_prompt_says_its_own_id_and_place(paused: Running) -> None:
     refused(post(paused, {"prompt": empty_picture(22), "prompt_id": "first"}))
 
 
+def test_prompts_of_several_people_take_turns(paused: Running) -> None:
+    for id_, client, user in (("1", "x", ""), ("2", "x", ""), ("3", "y", ""), ("4", "x", "ann"), ("5", "x", "Ann")):
+        headers = {"Comfy-User": user} if user else {}
+        answer = post(paused, {"prompt": empty_picture(23), "prompt_id": id_, "client_id": client}, headers=headers)
+        assert answer.status_code == 200, answer.text
+    pending = requests.get(paused.url + "/queue", timeout=60).json()["queue_pending"]
+    assert [item[1] for item in pending] == ["1", "3", "4", "2", "5"]
+    refused(post(paused, {"prompt": empty_picture(23)}, headers={"Comfy-User": "a b"}))
+
+
 def test_all_outputs_wrong_is_refused_with_the_errors_of_each_node(server: Running) -> None:
     prompt = txt2img()
     prompt["4"]["inputs"]["ckpt_name"] = "tinny"
