@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from nodegraph.cache.environment import kind_of
 from nodegraph.engines.contract import Buffer, Hello, Lane, Listener, Message
 from nodegraph.engines.hello import Setup, misfit, read_hello
-from nodegraph.engines.ray_actor import BEAT_SECONDS, DeviceActor, array_of
+from nodegraph.engines.ray_actor import BEAT_SECONDS, IDLE_SECONDS, DeviceActor, array_of
 from nodegraph.engines.ray_cluster import LOCAL, NAMESPACE, Cluster, RayOptions, check_options
 from nodegraph.engines.ray_seats import Seat, Wish, seats_of, unsatisfiable
 from nodegraph.errors import Problem, ProblemError
@@ -32,21 +32,24 @@ MOST: Final = 64  # workers, where no number was named: as many as there are dev
 START_SECONDS: Final = 120.0  # that the first worker may take
 MORE_SECONDS: Final = 3.0  # that the others may take after it; then work begins, and they are told when they are there
 LEAVE_SECONDS: Final = 5.0
+COMES_BACK_SECONDS: Final = 10.0
 FIRST_BEAT_SECONDS: Final = 2.0
 STARTS: Final = 3  # in a row that may fail before a worker is given up
 
 
 class _Sent(NamedTuple):
-    """A call, and the stream of what is said of it, or why it could not be sent."""
+    """A call on its way."""
 
     number: int
-    stream: Any
+    text: str
+    buffers: list[Any]
 
 
 @dataclass(slots=True, eq=False)
 class _Desk:
-    """A lane as the driver has it. pending: the calls that were sent, each with its stream of messages. problem: why
-    there is no worker, if there will be none. due: when it is given up that one is there again; it is welcome later."""
+    """A lane as the driver has it. pending: the calls that were sent. problem: why there is no worker, if there will be
+    none. due: when it is given up that one is there again; it is welcome later. used: when it last had something to do;
+    parted: it was told that this driver needs it no more, for now."""
 
     seat: Seat
     actor: Any = None
@@ -55,6 +58,8 @@ class _Desk:
     problem: Problem | None = None
     failures: int = 0
     due: float = math.inf
+    used: float = math.inf
+    parted: bool = False
 
 
 class RayTransport:
@@ -130,14 +135,8 @@ class RayTransport:
             return
         number = int(str(data["call"]))
         text = json.dumps({**data, "call": self.base + number}, separators=(",", ":"))
-        try:
-            options = {"concurrency_group": "work", "num_returns": "streaming"}
-            stream = desk.actor.run.options(**options).remote(
-                self.driver, text, [array_of(buffer) for buffer in buffers]
-            )
-        except Exception as error:
-            stream = error
-        desk.pending.put(_Sent(number, stream))
+        desk.used = math.inf
+        desk.pending.put(_Sent(number, text, [array_of(buffer) for buffer in buffers]))
 
     def cancel(self, lane: str, call: int) -> None:
         self.send(lane, {"say": "cancel", "call": call}, ())
@@ -293,7 +292,7 @@ class RayTransport:
                 return
             if told:
                 listener.returned(lane, found)
-            desk.due = math.inf
+            desk.due, desk.parted = math.inf, False
             reason = self._listen(desk, listener)
             if reason is None or self._closed.is_set():
                 return
@@ -302,20 +301,32 @@ class RayTransport:
 
     def _listen(self, desk: _Desk, listener: Listener) -> str | None:
         """Pass on what a worker says, call after call. Returns what it died of, or None when this is closed."""
-        while (pending := desk.pending.get()) is not None:
-            number, stream = pending
+        options = {"concurrency_group": "work", "num_returns": "streaming"}
+        desk.used = time.monotonic()
+        while (sent := desk.pending.get()) is not None:
             try:
-                if isinstance(stream, BaseException):
-                    raise stream
+                if desk.parted and not self._comes_back(desk):
+                    return "it had ended, for it had nothing to do"
+                stream = desk.actor.run.options(**options).remote(self.driver, sent.text, sent.buffers)
+                number = sent.number
+                del sent  # what is in Ray's store need not be here, too
                 for reference in stream:
                     for text, buffers in self.ray.get(reference):
                         listener.message(desk.seat.lane, {**json.loads(text), "call": number}, buffers)
                     del reference
             except Exception as error:
                 return _reason(error)
-            finally:
-                del pending, stream
+            desk.used = time.monotonic()
         return None
+
+    def _comes_back(self, desk: _Desk) -> bool:
+        """Whether a worker that was left alone for long is still there, and takes this driver back."""
+        program = str(self.ray.get_runtime_context().get_job_id())
+        said = self.ray.get(
+            self._call(desk, "greet", self.driver, program, self.setup.to_data()), timeout=COMES_BACK_SECONDS
+        )
+        desk.parted = False
+        return bool(said["fits"]) and misfit(self.expected(), read_hello(said["hello"]), desk.seat.lane) is None
 
     def _beat(self) -> None:
         """Tell workers that their driver is there, and those that nobody uses, if some of ours find no room."""
@@ -323,9 +334,11 @@ class RayTransport:
         while not closed.wait(pause):
             pause = self.beat
             for desk in self.desks.values():
-                if desk.hello is not None:
-                    with contextlib.suppress(Exception):
-                        self._call(desk, "beat", self.driver)
+                if desk.hello is None or desk.parted:
+                    continue
+                desk.parted = time.monotonic() - desk.used > IDLE_SECONDS  # others may want its device
+                with contextlib.suppress(Exception):
+                    self._call(desk, "part" if desk.parted else "beat", self.driver)
             if any(desk.hello is None or desk.due < math.inf for desk in self.desks.values()):
                 self._make_room()
 
@@ -371,7 +384,7 @@ def _late(seat: Seat) -> Problem:
         "no_worker",
         f"no worker came up in the Ray cluster: each needs {needs}, which others hold now",
         got=needs,
-        hint="`ray list actors` says who; workers of nodegraph that nobody uses end by themselves after 10 minutes",
+        hint="`ray list actors` says who; workers of nodegraph that nobody uses end by themselves within 10 minutes",
     )
 
 

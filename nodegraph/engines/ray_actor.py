@@ -31,7 +31,7 @@ MODELS: Final = "NODEGRAPH_MODELS"  # a machine's own folders of models, as PATH
 BEAT_SECONDS: Final = 5.0  # how often a driver says that it is there
 MISSED: Final = 2.5  # beats without word, and it is asked whether there still is such a driver
 GONE: Final = 12.0  # beats without word, and it is gone
-IDLE_SECONDS: Final = 600.0
+IDLE_SECONDS: Final = 300.0  # that a driver keeps a worker which it gives nothing, and that one lives without any
 
 
 class DeviceActor:
