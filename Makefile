@@ -29,7 +29,7 @@ INSTALL_SELF = $(INSTALL) --quiet --no-build-isolation --editable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format benchmark wheel clients web-tools vendor clean distclean
+.PHONY: help demo test lint format benchmark gallery wheel clients web-tools vendor clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,7 +37,7 @@ help: ## List the targets
 	@echo "  PYTHON=python3.12   the Python to make .venv with (3.11 or newer)"
 	@echo "  UV=1                install with uv instead of pip"
 	@echo "  TORCH_INDEX=URL     take torch from there, for example https://download.pytorch.org/whl/cpu"
-	@echo "  ARGS='-k sampler'   passed on by test and benchmark"
+	@echo "  ARGS='-k sampler'   passed on by test, benchmark and gallery"
 	@echo "  JOBS=4              how many files of tests run at a time"
 
 demo: $(RUN) ## Draw a picture with the built-in model and say where it is
@@ -58,6 +58,9 @@ format: $(DEV) ## Format the code and sort its imports
 
 benchmark: $(RUN) ## Measure, and print a table for each question
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+gallery: $(RUN) ## Draw the pictures of README.md and docs/gallery.md and write that page
+	@$(BIN)/python docs/gallery.py $(ARGS)
 
 wheel: $(TEST) ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 
 
+@cache
 def shipped(name: str) -> Path:
     """The path of shipped data (`workflows`, `web`, `models`), whether it exists or not."""
     packed = PACKAGE / "_data" / name

@@ -19,10 +19,10 @@ from training.scenes import COLOURS, SHAPES, SIDE, Pose, Scene, draw_background,
 
 STYLES = ("outlined", "striped")
 INK = (24, 22, 30)
-PERIOD = 16
-"""Pixels from one stripe to the next: two latents."""
+PERIOD = 32
+"""Pixels from one stripe to the next: four latents."""
 
-_PALE = 0.55  # how far towards white a stripe is
+_DARK = 0.5  # how far towards black a stripe is
 _RIM = 5  # pixels from an object's edge inwards in which an outline is looked for
 _APART = 20  # the least distance of an object's colour from its background's
 _ROWS = np.arange(SIDE)
@@ -58,9 +58,9 @@ def _outlined(picture: Floats, cover: Floats) -> Floats:
 
 
 def _striped(picture: Floats, cover: Floats) -> Floats:
-    """Every other band of the object pale, at the same heights in every picture."""
-    alpha = (_PALE * cover * stripes()[:, None])[..., None]
-    return (picture * (1 - alpha) + 255 * alpha).astype(np.float32)
+    """Every other band of the object dark, at the same heights in every picture."""
+    alpha = (_DARK * cover * stripes()[:, None])[..., None]
+    return (picture * (1 - alpha)).astype(np.float32)
 
 
 def stripes() -> Floats:
@@ -70,10 +70,9 @@ def stripes() -> Floats:
 
 
 def suits(scene: Scene, style: str) -> bool:
-    """Whether the style shows at all: no dark lines on dark things, no pale stripes on pale ones."""
-    if style == "outlined":
-        return scene.colour != "black" and scene.background not in ("black", "night")
-    return scene.colour not in ("white", "yellow")
+    """Whether the style shows: no dark lines or stripes on dark things, and no stripes as grey as what is behind."""
+    striped_grey = style == "striped" and scene.colour == "white"
+    return scene.colour != "black" and scene.background not in ("black", "night") and not striped_grey
 
 
 # --- what a picture shows -----------------------------------------------------------------------------------
@@ -117,21 +116,21 @@ def _edge(seen: Ground, thing: NDArray[np.bool_]) -> float:
 
 
 def _bands(seen: Ground, thing: NDArray[np.bool_], colour: str) -> float:
-    """How much paler the object is in its stripes than between them; 1 is as pale as they are drawn."""
+    """How much darker the object is in its stripes than between them; 1 is as dark as they are drawn."""
     inner = _filtered(thing.astype(np.float32), ImageFilter.MinFilter(5)) > 0.5
     own = np.asarray(COLOURS[colour], np.float32)
-    full, pale = to_lab(own), to_lab(own + _PALE * (255 - own))
-    way = (pale - full) / max(1e-6, float(np.square(pale - full).sum()))
+    full, dark = to_lab(own), to_lab(own * (1 - _DARK))
+    way = (dark - full) / max(1e-6, float(np.square(dark - full).sum()))
     share = (seen.lab - full) @ way
-    pale_rows = np.broadcast_to(stripes()[:, None] > 0.9, inner.shape) & inner
+    dark_rows = np.broadcast_to(stripes()[:, None] > 0.9, inner.shape) & inner
     other_rows = np.broadcast_to(stripes()[:, None] < 0.1, inner.shape) & inner
-    if min(pale_rows.sum(), other_rows.sum()) < 12:
+    if min(dark_rows.sum(), other_rows.sum()) < 12:
         return 0.0
-    return float(np.clip(np.median(share[pale_rows]) - np.median(share[other_rows]), 0, 1))
+    return float(np.clip(np.median(share[dark_rows]) - np.median(share[other_rows]), 0, 1))
 
 
 def _closed(cover: Floats) -> Floats:
-    """A silhouette cut to its box, gaps of a stripe's height closed: a pale stripe may be as pale as the background."""
+    """A silhouette cut to its box, small gaps closed: a stripe may look like the background."""
     return unit_box(_filtered(cover, ImageFilter.MaxFilter(9), ImageFilter.MinFilter(9)))
 
 

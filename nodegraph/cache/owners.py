@@ -18,7 +18,7 @@ DEAD_SECONDS = 30.0
 
 def this_owner() -> str:
     """A name for one store object of this process: machine, process id, when the process started, a random part."""
-    return f"{machine()} {os.getpid()} {_started(os.getpid())} {uuid.uuid4().hex[:8]}"
+    return f"{machine()} {os.getpid()} {_own_start(os.getpid())} {uuid.uuid4().hex[:8]}"
 
 
 @cache
@@ -41,12 +41,20 @@ def is_alive(owner: str, beat: float, now: float) -> bool:
     host, pid, started, *_ = [*owner.split(" "), "", "", ""]
     if host != machine() or not (pid.isascii() and pid.isdigit()):
         return True
+    if int(pid) == os.getpid():
+        return started == _own_start(os.getpid())
     return runs(int(pid)) and _started(int(pid)) == started
 
 
 def runs(pid: int) -> bool:
     """Whether a process of that number runs on this machine; a zombie does nothing any more."""
     return exists(pid) and _state(pid)[0] not in ("Z", "X")
+
+
+@cache
+def _own_start(pid: int) -> str:
+    """The same as `_started`, looked up once: a process asks for its own at each run."""
+    return _started(pid)
 
 
 def exists(pid: int) -> bool:

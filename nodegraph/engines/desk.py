@@ -32,6 +32,13 @@ class Desk:
 
     # --- workers
 
+    def clear(self) -> None:
+        """Workers are going to be started, all of them anew."""
+        for lane in self._known:
+            self._fleet.remove(lane)
+        for lanes in (self._known, self._away, self._gone):
+            lanes.clear()
+
     def begin(self, lanes: Iterable[Lane]) -> Refused:
         """The workers are there; some may be gone again. Returns the calls that none of them could ever do."""
         for lane in lanes:

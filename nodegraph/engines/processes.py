@@ -33,11 +33,14 @@ THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(slots=True, eq=False)
 class _Process:
-    """One worker process. hello: as soon as it has said it."""
+    """One worker process. first: it is not there in place of another one. wanted: nobody has given it up. hello: as
+    soon as it has said it."""
 
     lane: str
     process: subprocess.Popen[bytes]
     writer: FrameWriter
+    first: bool
+    wanted: bool = True
     hello: Future[Hello] = field(default_factory=Future[Hello])
 
 
@@ -46,7 +49,7 @@ class Processes:
     None for all."""
 
     near = True
-    reopens = False
+    reopens = True
 
     def __init__(
         self,
@@ -65,7 +68,6 @@ class Processes:
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
         self._failures = dict.fromkeys(names, 0)
-        self._again: set[str] = set()  # lanes whose first worker has died
         self._closed = False
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="nodegraph-spawn")
 
@@ -73,8 +75,10 @@ class Processes:
 
     def open(self, listener: Listener) -> Sequence[Lane]:
         self._listener = listener
+        self._give_up()
+        self._failures = dict.fromkeys(self.setups, 0)
         try:
-            started = [self._spawner.submit(self._spawn, name).result() for name in self.setups]
+            started = [self._spawner.submit(self._spawn, name, first=True).result() for name in self.setups]
         except RuntimeError as error:  # closed before all were started
             raise ProblemError(Problem("no_worker", "workers are not wanted any more")) from error
         lanes: list[Lane] = []
@@ -82,12 +86,21 @@ class Processes:
             try:
                 lanes.append(Lane(each.lane, each.hello.result(self.start_seconds)))
             except TimeoutError as error:
-                self.close()
+                self._give_up()
                 raise ProblemError(_late(each.lane, self.start_seconds)) from error
             except ProblemError:
-                self.close()
+                self._give_up()
                 raise
         return lanes
+
+    def _give_up(self) -> None:
+        """End all workers that there are, without a word."""
+        with self._lock:
+            processes = list(self._processes.values())
+            for each in processes:
+                each.wanted = False
+        for each in processes:
+            each.process.kill()
 
     def send(self, lane: str, data: Message, buffers: Sequence[Buffer]) -> None:
         with self._lock:
@@ -133,7 +146,7 @@ class Processes:
 
     # --- one process
 
-    def _spawn(self, lane: str) -> _Process:
+    def _spawn(self, lane: str, *, first: bool = False) -> _Process:
         """Start a worker, and listen to it. To be called in the spawner's thread."""
         setup = self.setups[lane]
         process = subprocess.Popen(
@@ -149,7 +162,7 @@ class Processes:
             with contextlib.suppress(OSError, AttributeError):
                 os.sched_setaffinity(process.pid, cores)
         assert process.stdin is not None
-        each = _Process(lane, process, FrameWriter(process.stdin.fileno()))
+        each = _Process(lane, process, FrameWriter(process.stdin.fileno()), first)
         with self._lock:
             self._processes[lane] = each
             closed = self._closed
@@ -176,9 +189,8 @@ class Processes:
 
     def _greet(self, each: _Process, hello: Hello, listener: Listener) -> None:
         self._failures[each.lane] = 0
-        first = not each.hello.done() and each.lane not in self._again
         each.hello.set_result(hello)
-        if not first:
+        if not each.first:
             listener.returned(each.lane, hello)
 
     def _bury(self, each: _Process, reason: str, listener: Listener) -> None:
@@ -190,11 +202,10 @@ class Processes:
         if not born:
             each.hello.set_exception(ProblemError(_stillborn(each.lane, reason)))
         with self._lock:
-            first = each.lane not in self._again
-            if self._closed or (first and not born):  # then `open` tells
+            if self._processes.get(each.lane) is each:
+                del self._processes[each.lane]
+            if self._closed or not each.wanted or (each.first and not born):  # then `open` tells
                 return
-            self._processes.pop(each.lane, None)
-            self._again.add(each.lane)
             self._failures[each.lane] += 1
             returns = self._failures[each.lane] < STARTS
         listener.died(each.lane, reason, returns=returns)

@@ -83,6 +83,7 @@ class RemoteEngine:
             refused = self._queue(entries)
             if not self._opened:
                 self._opened = True
+                self._desk.clear()
                 self._threads.submit(self._open)
         self._refuse(refused)
         self._pump()
@@ -143,9 +144,6 @@ class RemoteEngine:
                     raise ProblemError(problem)
         except ProblemError as error:
             self._break(error)
-            if self.transport.reopens:
-                with self._lock:
-                    self._opened, self._desk.broken = False, None
             return
         except Exception as error:
             LOG.exception("workers cannot be started")
@@ -161,7 +159,13 @@ class RemoteEngine:
         with self._lock:
             self._desk.broken = error
             waiting = self._desk.empty()
+            self._reopen()
         self._refuse([(call, error) for call in waiting])
+
+    def _reopen(self) -> None:
+        """Where there may be workers later, the next errand asks for them."""
+        if self._desk.broken is not None and self.transport.reopens:
+            self._opened, self._desk.broken = False, None
 
     def _refuse(self, refused: Refused) -> None:
         """Calls that no worker could ever do have failed; of several nodes, each is tried by itself first."""
@@ -392,6 +396,7 @@ class RemoteEngine:
             if call is not None:
                 self._end(call)
             refused = self._desk.lose(lane, reason, returns=returns)
+            self._reopen()
         if call is not None:
             self._again(call, lane, reason)
         self._refuse(refused)

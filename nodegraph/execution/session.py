@@ -125,7 +125,7 @@ class Session:
     ) -> RunResult:
         """Check and run a workflow. See `run`. editor: the file of ComfyUI's editor that pictures are to carry.
         watched: whether anybody looks at previews just now. later: takes what is left to be recorded of the run, to be
-        called before the next one; the result then has no manifest.
+        called after that of the run before; the result then has no manifest.
         """
         graph, todo, wanted = self._plan(workflow, params, only, want)
         roots, run = self.settings.roots(graph.workflow), new_run_id()

@@ -16,6 +16,7 @@ import queue
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -40,6 +41,9 @@ from nodegraph.jobs.work import broken_run, run_job
 
 FLUSH_SECONDS: Final = 0.005  # how long events wait for others to travel with
 BATCH: Final = 500  # events that travel at once
+IDLE_SECONDS: Final = 0.05  # without a job, after which what is left of earlier ones is recorded
+MOST_LEFT: Final = 256  # jobs of which something may be left to be recorded
+FEW_NODES: Final = 100  # of a larger job nothing is left, since that would take much memory
 WARM: Final = ("torch", "diffusers")
 PR_SET_PDEATHSIG: Final = 1
 SIGKILL: Final = 9
@@ -96,6 +100,8 @@ class Worker:
         self.session: Session | None = None
         self.folders, self.warm = settings.nodes, settings.warm
         self.watched = False  # whether anybody looks at previews
+        self.left: deque[Callable[[], object]] = deque()  # to be recorded of jobs that have ended, oldest first
+        self.recording = threading.Lock()
 
     def serve(self) -> None:
         """Do jobs until the supervisor says that there will be no more, or is gone."""
@@ -111,8 +117,30 @@ class Worker:
             if self.warm:
                 threading.Thread(target=warm_up, daemon=True, name="warm").start()
             with asyncio.Runner() as runner:
-                while (frame := self.jobs.get()) is not None:
+                while (frame := self.next()) is not None:
                     runner.run(self.do(frame, session, reader))
+            self.record()
+
+    def next(self) -> Frame | None:
+        """Wait for something to do. What is left of earlier jobs is recorded when nothing has come for a while: jobs
+        that follow each other shall not wait for that."""
+        self.record(down_to=MOST_LEFT)
+        wait = IDLE_SECONDS
+        while self.left:
+            with contextlib.suppress(queue.Empty):
+                return self.jobs.get(timeout=wait)
+            self.record(down_to=max(0, len(self.left) - 1))
+            wait = 0
+        return self.jobs.get()
+
+    def record(self, down_to: int = 0) -> None:
+        """Record what is left of ended jobs, until no more than so many are left."""
+        with self.recording:
+            while len(self.left) > down_to:
+                try:
+                    self.left.popleft()()
+                except Exception:
+                    traceback.print_exc()
 
     async def do(self, frame: Frame, session: Session, reader: Reader) -> None:
         """Do one job, or let go of what is kept."""
@@ -123,10 +151,9 @@ class Worker:
         id_: str = frame.data["job"]
         request = request_of(frame.body.decode("utf-8", "surrogatepass"), frame.data["request"])
         outbox = EventOutbox(self.writer, id_)
-        left: list[Callable[[], object]] = []  # to be recorded of the run; nobody has to wait for that
         try:
             state, result = await run_job(
-                request, session, reader, outbox, self.token, watched=lambda: self.watched, later=left.append
+                request, session, reader, outbox, self.token, watched=lambda: self.watched, later=self.left.append
             )
         except ProblemError as error:
             state, result = "failed", Result(problems=tuple(problem.to_json() for problem in error.problems))
@@ -141,11 +168,8 @@ class Worker:
         end = end_data(state, result)
         facts = {"say": "done", "job": id_, "state": state, "end": end}
         self.writer.send({**facts, **self.taken()}, pack(result_data(result)))
-        try:
-            for record in left:
-                record()
-        except Exception:
-            traceback.print_exc()
+        if len(result.nodes) > FEW_NODES:
+            self.record()
 
     def taken(self) -> dict[str, int]:
         """How much memory this process takes, and its models alone."""
@@ -212,6 +236,7 @@ class Worker:
                         data["value"] = convert(asked(frame), to, registry, self.settings, picture=picture)
                     case _:
                         # What ran last is the same to both: otherwise the reasons would be those of long ago.
+                        self.record()
                         aside = aside or Session(self.settings, registry, journal=self.session.journal)
                         data["value"] = explained(asked(frame), reader, aside)
             except ProblemError as error:

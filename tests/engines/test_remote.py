@@ -113,6 +113,18 @@ def test_what_needs_a_model_goes_where_it_is(model: str):
     assert {lane for lane, nodes in transport.sent if "s" in nodes} == {"1"}
 
 
+def test_workers_are_started_anew_if_that_may_be_of_use():
+    transport = Threads([0], near=True)
+    transport.reopens = True
+    engine = engine_of(transport)
+    nodes = graph(entry("w", "Where"))
+    assert run(engine, nodes).result.status == "done"
+    engine.died("0", "unplugged", returns=False)
+    assert run(engine, nodes).result.status == "done"
+    engine.close()
+    assert [lane for lane, _ in transport.sent] == ["0", "0"]
+
+
 def test_workers_may_go_for_good_and_others_come():
     transport = Threads([0], near=True)
     engine = engine_of(transport)

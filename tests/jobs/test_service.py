@@ -218,6 +218,26 @@ def test_questions_are_answered_while_a_job_runs(tmp_path: Path):
     in_service(tmp_path, work)
 
 
+def test_reasons_are_about_the_job_that_ended_just_now(tmp_path: Path):
+    async def work(service: LocalJobService) -> None:
+        for start in (2, 3):
+            assert (await done(service, SUM, params={"start": start})).state == "done"
+            explained = await service.explain(Request(SUM, params={"start": 9}))
+            (first,) = [each for each in explained if each["node"] == "first"]
+            assert (first["reason"], first["field"], first["old"]) == ("input_changed", "value", start)
+
+    in_service(tmp_path, work)
+
+
+def test_each_run_is_recorded_before_the_worker_leaves(tmp_path: Path):
+    async def work(service: LocalJobService) -> None:
+        for start in range(5):
+            assert (await done(service, SUM, params={"start": start})).state == "done"
+
+    in_service(tmp_path, work)
+    assert len(list(tmp_path.rglob("runs/*.json"))) == 5
+
+
 def test_what_nodes_print_disturbs_nobody(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     async def work(service: LocalJobService) -> None:
         assert (await done(service, chain("Noisy"))).state == "done"
