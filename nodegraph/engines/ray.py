@@ -110,6 +110,8 @@ class RayTransport:
     # --- the transport
 
     def open(self, listener: Listener) -> Sequence[Lane]:
+        if self._threads:  # all workers were given up
+            self._leave()
         self._listener, self._opened, self._threads, self.desks = listener, False, [], {}
         if self._ended:
             raise ProblemError(_unwanted())
@@ -135,7 +137,6 @@ class RayTransport:
             return
         number = int(str(data["call"]))
         text = json.dumps({**data, "call": self.base + number}, separators=(",", ":"))
-        desk.used = math.inf
         desk.pending.put(_Sent(number, text, [array_of(buffer) for buffer in buffers]))
 
     def cancel(self, lane: str, call: int) -> None:
@@ -304,6 +305,7 @@ class RayTransport:
         options = {"concurrency_group": "work", "num_returns": "streaming"}
         desk.used = time.monotonic()
         while (sent := desk.pending.get()) is not None:
+            desk.used = math.inf
             try:
                 if desk.parted and not self._comes_back(desk):
                     return "it had ended, for it had nothing to do"
@@ -329,18 +331,22 @@ class RayTransport:
         return bool(said["fits"]) and misfit(self.expected(), read_hello(said["hello"]), desk.seat.lane) is None
 
     def _beat(self) -> None:
-        """Tell workers that their driver is there, and those that nobody uses, if some of ours find no room."""
-        closed, pause = self._closed, FIRST_BEAT_SECONDS
-        while not closed.wait(pause):
+        pause = FIRST_BEAT_SECONDS
+        while not self._closed.wait(pause):
             pause = self.beat
-            for desk in self.desks.values():
-                if desk.hello is None or desk.parted:
-                    continue
-                desk.parted = time.monotonic() - desk.used > IDLE_SECONDS  # others may want its device
-                with contextlib.suppress(Exception):
-                    self._call(desk, "part" if desk.parted else "beat", self.driver)
-            if any(desk.hello is None or desk.due < math.inf for desk in self.desks.values()):
-                self._make_room()
+            self.tend()
+
+    def tend(self) -> None:
+        """Tell workers that their driver is there, those with nothing to do that it needs them no more, and those that
+        nobody uses, if some of ours find no room, to make some."""
+        for desk in self.desks.values():
+            if desk.hello is None or desk.parted:
+                continue
+            desk.parted = time.monotonic() - desk.used > IDLE_SECONDS  # others may want its device
+            with contextlib.suppress(Exception):
+                self._call(desk, "rest" if desk.parted else "beat", self.driver)
+        if any(desk.hello is None or desk.due < math.inf for desk in self.desks.values()):
+            self._make_room()
 
     def _make_room(self) -> None:
         """Have workers end that were made for other wishes than ours, and have no driver."""

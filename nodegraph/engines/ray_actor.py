@@ -80,12 +80,17 @@ class DeviceActor:
         """Something to be heeded at once (see `Runner.control`)."""
         self.runner.control(json.loads(data))
 
-    def part(self, driver: str) -> None:
-        """The driver leaves; what it still had running is of no use to anybody."""
+    def rest(self, driver: str) -> None:
+        """The driver needs this worker no more, for now."""
         with self._lock:
             self._drivers.pop(driver, None)
             self._programs.pop(driver, None)
             self._left = time.monotonic()
+
+    def part(self, driver: str) -> None:
+        """The driver leaves; what it still had running is of no use to anybody."""
+        self.rest(driver)
+        with self._lock:
             orphans = [call for call, owner in self._calls.items() if owner == driver]
         for call in orphans:
             self.runner.control({"say": "cancel", "call": call})

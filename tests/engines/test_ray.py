@@ -14,12 +14,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.context import CancelToken
+from nodegraph.engines.ray import RayTransport
 from nodegraph.engines.ray_security import check_protected
 from nodegraph.engines.remote import RemoteEngine
 from nodegraph.errors import Problem
@@ -145,6 +146,26 @@ def test_a_worker_with_older_code_makes_room_for_one_with_the_code_of_today(clus
         word, parent = driver.stdout.split()
         assert word == value
         assert int(parent) != os.getpid()
+
+
+def test_a_worker_with_nothing_to_do_is_let_go_of_and_taken_again(
+    engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch
+):
+    pid, transport = where(engine), cast(RayTransport, engine.transport)
+    monkeypatch.setattr("nodegraph.engines.ray.IDLE_SECONDS", 0.0)
+    while not transport.desks["cpu-0"].parted:  # its last call may be ending just now
+        transport.tend()
+    monkeypatch.undo()
+    assert where(engine) == pid
+    # Alone it makes room for a worker that is wanted otherwise, and for the first one again.
+    monkeypatch.setattr("nodegraph.engines.ray.IDLE_SECONDS", 0.0)
+    while not transport.desks["cpu-0"].parted:
+        transport.tend()
+    monkeypatch.undo()
+    other = ray_engine(vram=1.0)
+    assert where(other) != pid
+    other.close()
+    assert where(engine) != pid
 
 
 # --- what dies
