@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
-from benchmarks import canvas, checkpoint, convert, engine, executor, jobs, lora, remote, sampling, scale
+from benchmarks import canvas, checkpoint, convert, engine, executor, jobs, lora, ray, remote, sampling, scale
 from benchmarks.__main__ import main
 from benchmarks.yaml_load import text_of
 from nodegraph.workflow.read import load_text
@@ -18,6 +21,17 @@ def test_the_executor_is_compared_on_one_graph():
 def test_two_workers_are_compared_with_one_that_draws_the_same(capsys: pytest.CaptureFixture[str]):
     engine.main(small=True)  # fails if their latents differ
     assert "two workers" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason='Ray is not installed: pip install "nodegraph[ray]"'
+)
+def test_rays_workers_are_compared_with_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    ray.main(small=True)
+    assert "an empty call of an actor" in capsys.readouterr().out
 
 
 def test_jobs_are_done_by_a_service_and_without_one(capsys: pytest.CaptureFixture[str]):

@@ -59,6 +59,7 @@ class DeviceActor:
         """A driver is there, which Ray calls `program`: what this worker says of itself, whether it was made as that
         wants it, whether it is new, and how many other drivers use it."""
         wanted = of_this_machine(Setup.from_data(setup), os.environ)
+        self._bury(0.0)
         with self._lock:
             self._drivers[driver], self._programs[driver] = time.monotonic(), program
             others, fresh, self.fresh = len(self._drivers) - 1, self.fresh, False
@@ -132,16 +133,22 @@ class DeviceActor:
         """Stop what drivers wanted that are gone, and end when there has been none for long."""
         while True:
             time.sleep(self.beat_seconds / 2)
-            now = time.monotonic()
+            self._bury(MISSED)
             with self._lock:
-                silent = {name: (now - heard) / self.beat_seconds for name, heard in self._drivers.items()}
-                programs = dict(self._programs)
-                idle = not self._drivers and not self._calls and now - self._left > self.idle
-            for name, beats in silent.items():
-                if beats > GONE or (beats > MISSED and _has_ended(programs.get(name))):
-                    self.part(name)
+                idle = not self._drivers and not self._calls and time.monotonic() - self._left > self.idle
             if idle:
                 _end_this_actor()
+
+    def _bury(self, beats: float) -> None:
+        """Part with drivers that are gone, of those that have missed so many beats."""
+        with self._lock:
+            now = time.monotonic()
+            missed = {name: (now - heard) / self.beat_seconds for name, heard in self._drivers.items()}
+            programs = {name: self._programs.get(name) for name, each in missed.items() if each >= beats}
+        ended = _ended() if programs else frozenset[str]()
+        for name, program in programs.items():
+            if missed[name] > GONE or program in ended:
+                self.part(name)
 
 
 def of_this_machine(setup: Setup, environ: Mapping[str, str]) -> Setup:
@@ -186,14 +193,13 @@ def _assigned() -> dict[str, float]:
     return {}
 
 
-def _has_ended(program: str | None) -> bool:
-    """Whether Ray knows that a program has ended."""
+def _ended() -> frozenset[str]:
+    """The programs that Ray knows to have ended."""
     with contextlib.suppress(Exception):
         client: Any = importlib.import_module("ray._private.worker").global_worker.gcs_client
         options = {"skip_submission_job_info_field": True, "skip_is_running_tasks_field": True}
-        found = client.get_all_job_info(**options)
-        return any(job.hex() == program and facts.is_dead for job, facts in found.items())
-    return False
+        return frozenset(job.hex() for job, facts in client.get_all_job_info(**options).items() if facts.is_dead)
+    return frozenset()
 
 
 def _end_this_actor() -> None:
