@@ -155,11 +155,11 @@ class Cluster:
                 namespace=NAMESPACE, log_to_driver=False, configure_logging=False, logging_level="error", **options
             )
         except Exception as error:
-            said = str(error).strip().splitlines()
+            said = " ".join(str(error).split())
             raise ProblemError(
                 Problem(
                     "cluster_unreachable",
-                    f"Ray does not start or join: {said[0] if said else type(error).__name__}",
+                    f"Ray does not start or join: {said[:400] or type(error).__name__}",
                     got=options["address"],
                     hint="all machines need the same versions of Python and Ray",
                 )
