@@ -231,15 +231,18 @@ def ended(processes: list[int]) -> list[int]:
     return select.select(processes, [], [], PATIENCE)[0]
 
 
-def test_what_ran_on_a_machine_that_is_gone_runs_on_another_one(cluster: RayCluster, tmp_path: Path):
-    machine = cluster.add(num_cpus=1)
-    engine = ray_engine(named=2)
+def test_a_machine_that_comes_later_takes_part_and_what_ran_on_it_when_it_dies_runs_on_another_one(
+    cluster: RayCluster, tmp_path: Path
+):
+    engine = ray_engine(named=2, wait=PATIENCE)
     pipes = {name: pipe(tmp_path, name) for name in ("left", "right")}
     results: list[Any] = []
     graph = graph_of(*[entry(name, "Waits", pipe=path, name=name) for name, path in pipes.items()])
     running = threading.Thread(target=lambda: results.append(run(engine, graph)))
     running.start()
-    watched = {os.pidfd_open(int(Path(path).read_text())): name for name, path in pipes.items()}
+    watched = {os.pidfd_open(int(Path(pipes["left"]).read_text())): "left"}
+    machine = cluster.add(num_cpus=1)
+    watched[os.pidfd_open(int(Path(pipes["right"]).read_text()))] = "right"
     cluster.kill(machine)
     (gone,) = ended(list(watched))
     survivor = next(name for process, name in watched.items() if process != gone)
