@@ -38,11 +38,11 @@ STARTS: Final = 3  # in a row that may fail before a worker is given up
 
 
 class _Sent(NamedTuple):
-    """A call on its way."""
+    """A call on its way. start: begins it and gives the stream of what is said of it. stream: that, if it has begun."""
 
     number: int
-    text: str
-    buffers: list[Any]
+    start: Callable[[], Any]
+    stream: Any = None
 
 
 @dataclass(slots=True, eq=False)
@@ -137,7 +137,17 @@ class RayTransport:
             return
         number = int(str(data["call"]))
         text = json.dumps({**data, "call": self.base + number}, separators=(",", ":"))
-        desk.pending.put(_Sent(number, text, [array_of(buffer) for buffer in buffers]))
+        arrays = [array_of(buffer) for buffer in buffers]
+
+        def start() -> Any:
+            options = {"concurrency_group": "work", "num_returns": "streaming"}
+            return desk.actor.run.options(**options).remote(self.driver, text, arrays)
+
+        stream: Any = None
+        if not desk.parted:
+            with contextlib.suppress(Exception):  # it is tried again, and told then
+                stream = start()
+        desk.pending.put(_Sent(number, start, stream))
 
     def cancel(self, lane: str, call: int) -> None:
         self.send(lane, {"say": "cancel", "call": call}, ())
@@ -302,20 +312,20 @@ class RayTransport:
 
     def _listen(self, desk: _Desk, listener: Listener) -> str | None:
         """Pass on what a worker says, call after call. Returns what it died of, or None when this is closed."""
-        options = {"concurrency_group": "work", "num_returns": "streaming"}
         desk.used = time.monotonic()
         while (sent := desk.pending.get()) is not None:
             desk.used = math.inf
             try:
-                if desk.parted and not self._comes_back(desk):
+                if sent.stream is None and desk.parted and not self._comes_back(desk):
                     return "it had ended, for it had nothing to do"
-                stream = desk.actor.run.options(**options).remote(self.driver, sent.text, sent.buffers)
-                number = sent.number
+                number, stream = sent.number, sent.stream if sent.stream is not None else sent.start()
                 del sent  # what is in Ray's store need not be here, too
-                for reference in stream:
-                    for text, buffers in self.ray.get(reference):
-                        listener.message(desk.seat.lane, {**json.loads(text), "call": number}, buffers)
-                    del reference
+                ended = False
+                while not ended:  # and not until the stream ends, which Ray tells later
+                    for text, buffers in self.ray.get(next(stream)):
+                        data = json.loads(text)
+                        ended = ended or data["say"] == "ended"
+                        listener.message(desk.seat.lane, {**data, "call": number}, buffers)
             except Exception as error:
                 return _reason(error)
             desk.used = time.monotonic()
@@ -376,8 +386,10 @@ def _reason(error: BaseException) -> str:
         "ObjectLostError": "a value was lost on its way",
         "OwnerDiedError": "a value was lost on its way",
     }
-    said = " ".join(str(error).split())
-    return f"{known[name]} ({name})" if name in known else f"{name}: {said[:300]}"
+    if name in known:
+        return f"{known[name]} ({name})"
+    said = str(error).strip().splitlines()
+    return f"{name}: {said[-1][:300]}" if said else name  # of what failed in a worker, the last line says what it is
 
 
 def _unwanted() -> Problem:

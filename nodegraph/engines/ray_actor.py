@@ -31,6 +31,7 @@ MODELS: Final = "NODEGRAPH_MODELS"  # a machine's own folders of models, as PATH
 BEAT_SECONDS: Final = 5.0  # how often a driver says that it is there
 MISSED: Final = 2.5  # beats without word, and it is asked whether there still is such a driver
 GONE: Final = 12.0  # beats without word, and it is gone
+LINGER_SECONDS: Final = 0.001  # that something said waits for more to travel with
 IDLE_SECONDS: Final = 300.0  # that a driver keeps a worker which it gives nothing, and that one lives without any
 
 
@@ -165,21 +166,21 @@ def array_of(buffer: Buffer) -> numpy.ndarray[tuple[int], numpy.dtype[numpy.uint
 
 
 def _batches(said: queue.SimpleQueue[Packet | None]) -> Generator[list[Packet]]:
-    """What is said, as soon as it is, all that has piled up at once; until None."""
-    more = True
-    while more:
+    """What is said, until None; what comes within a millisecond at once, since an item of a stream costs about one."""
+    packet = said.get()
+    while packet is not None:
         batch: list[Packet] = []
-        packet = said.get()
+        until = time.monotonic() + LINGER_SECONDS
         while packet is not None:
             batch.append(packet)
             try:
-                packet = said.get_nowait()
+                packet = said.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
-        else:
-            more = False
-        if batch:
-            yield batch
+        yield batch
+        del batch  # its arrays are in Ray's store now
+        if packet is not None:
+            packet = said.get()
 
 
 def _built(setup: Setup) -> tuple[object, ...]:
