@@ -13,6 +13,7 @@ BENCHMARKS = (
     "executor",
     "expansion",
     "engine",
+    "ray",
     "store",
     "remote",
     "jobs",

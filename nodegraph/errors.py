@@ -87,6 +87,8 @@ CATALOGUE: Mapping[str, tuple[int, str]] = {
     "no_worker": (509, "No worker that could ever do it"),
     "worker_differs": (510, "A worker whose results would not be the driver's"),
     "model_missing": (511, "A model file that a worker does not have"),
+    "cluster_unprotected": (512, "A cluster that whoever reaches it could use"),
+    "cluster_unreachable": (513, "A cluster that cannot be reached"),
     # 6xx: requests to the server
     "not_found": (601, "Something that is not there"),
     "bad_request": (602, "A request that cannot be understood"),

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from benchmarks import canvas, checkpoint, convert, engine, executor, jobs, lora, remote, sampling, scale
@@ -18,6 +24,18 @@ def test_the_executor_is_compared_on_one_graph():
 def test_two_workers_are_compared_with_one_that_draws_the_same(capsys: pytest.CaptureFixture[str]):
     engine.main(small=True)  # fails if their latents differ
     assert "two workers" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_rays_workers_are_compared_with_others(tmp_path: Path):
+    done = subprocess.run(  # a process of its own: Ray keeps in mind which token it was once given
+        [sys.executable, "-m", "benchmarks", "ray", "--small"],
+        env={**os.environ, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"), "RAY_AUTH_MODE": "token"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert "an empty call of an actor" in done.stdout
 
 
 def test_jobs_are_done_by_a_service_and_without_one(capsys: pytest.CaptureFixture[str]):

@@ -29,14 +29,18 @@ def environment_class(device: str, dtype: str, vae_dtype: str = "auto") -> bytes
 
     `cuda:1` is `cuda`; `auto` is what it would be on this machine, whatever the model.
     """
-    kind = device.partition(":")[0]
-    if kind == "auto":
-        kind = automatic_device(_folder_of("torch"), os.environ)
+    kind = kind_of(device)
     if dtype == "auto":
         dtype = {"cuda": "fp16 or bf16", "cpu": automatic_dtype(sys.platform)}.get(kind, "fp32")
     versions = [f"{name} {_minor_version(name)}" for name in PACKAGES]
     vae = [] if vae_dtype in ("auto", "fp32") else [f"vae {vae_dtype}"]
     return "; ".join([*versions, kind, dtype, *vae]).encode()
+
+
+def kind_of(device: str) -> str:
+    """The kind of a device: `cuda` of `cuda:1`, and of `auto` what it would be on this machine."""
+    kind = device.partition(":")[0]
+    return automatic_device(_folder_of("torch"), os.environ) if kind == "auto" else kind
 
 
 def automatic_device(torch: Path | None, variables: Mapping[str, str], root: Path = Path("/")) -> str:

@@ -99,6 +99,41 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ray(parser: argparse.ArgumentParser) -> None:
+    """What is asked of a Ray cluster."""
+    parser.add_argument(
+        "--ray-vram",
+        type=gigabytes,
+        default=0.0,
+        metavar="GB",
+        help="memory that each device of a Ray cluster has to have, by what its machines say of themselves as vram_gb",
+    )
+    parser.add_argument(
+        "--ray-wait",
+        type=seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for machines that a Ray cluster adds when they are asked for (default: 0, what it does "
+        "not have is told at once)",
+    )
+    parser.add_argument(
+        "--allow-unauthenticated-ray",
+        action="store_true",
+        help="also use a Ray cluster that asks for no token: whoever reaches it can run any program on it",
+    )
+
+
+def gigabytes(text: str) -> float:
+    """A number of gigabytes as an option; raises ArgumentTypeError for anything else."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e6:
+        raise argparse.ArgumentTypeError(f"it is a number of gigabytes such as 24, not {text!r}")
+    return found
+
+
 def add_cache_dir(parser: argparse.ArgumentParser) -> None:
     """Where results are kept."""
     parser.add_argument(

@@ -15,6 +15,7 @@ from nodegraph.cli.command import (
     add_folders,
     add_json,
     add_params,
+    add_ray,
     add_verbose,
     positive_number,
 )
@@ -87,14 +88,17 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="local",
         metavar="NAME",
-        help="where heavy nodes run: local is this process, processes are workers of their own (default: local)",
+        help="where heavy nodes run: local is this process, processes are workers of their own, ray those of the Ray "
+        "cluster of this machine, ray:HOST:PORT of another one, ray:local of one that is started here (default: local)",
     )
     parser.add_argument(
         "--devices",
         default="",
         metavar="LIST",
-        help="a worker process for each of these, such as cuda:0,cuda:1 or cpu,cpu, and branches at the same time",
+        help="a worker for each of these, such as cuda:0,cuda:1 or cpu,cpu, and branches at the same time; with Ray "
+        "only their kind and number count (default there: all)",
     )
+    add_ray(parser)
 
 
 def call(arguments: argparse.Namespace) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nodegraph.cli.command import Command, add_cache, add_folders, add_verbose, positive_number
+from nodegraph.cli.command import Command, add_cache, add_folders, add_ray, add_verbose, positive_number
 
 if TYPE_CHECKING:
     from nodegraph.execution.settings import Settings
@@ -49,6 +49,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="one worker for each of these, such as cpu or cuda:0,cuda:1 (default: auto, one for the fastest there is)",
     )
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help="where jobs run: local are processes of this machine; ray, ray:HOST:PORT or ray:local a Ray cluster, of "
+        "which each job has one device if --devices names several, and all of them if not (default: local)",
+    )
+    add_ray(parser)
     parser.add_argument("--dtype", default="auto", choices=("auto", "fp32", "fp16", "bf16"), help="of denoising models")
     parser.add_argument("--vae-dtype", default="auto", choices=("auto", "fp32", "fp16", "bf16"), help="of autoencoders")
     parser.add_argument("--threads", type=positive_number, metavar="N", help="CPU threads of a worker's torch")
@@ -93,14 +101,22 @@ def limit(text: str) -> tuple[str, int]:
 def call(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from nodegraph.cli.serving import run_server
-    from nodegraph.cli.setup import bad_device, settings_of
-    from nodegraph.errors import ProblemError
+    from nodegraph.cli.setup import settings_of
+    from nodegraph.errors import Problem, ProblemError
+    from nodegraph.execution.settings import is_ray
 
-    devices = tuple(name.strip() for name in str(arguments.devices).split(","))
-    problems = [problem for name in devices if (problem := bad_device(name)) is not None]
-    if problems:
-        raise ProblemError(problems)
+    if not is_ray(arguments.engine) and arguments.engine != "local":
+        hint = "it is local, or ray with or without an address"
+        raise ProblemError(
+            Problem("bad_value", f"a server has no engine called {arguments.engine!r}", got=arguments.engine, hint=hint)
+        )
     settings = settings_of(arguments)
+    if is_ray(arguments.engine):
+        from nodegraph.engines.ray_cluster import check_options
+        from nodegraph.execution.engine import ray_options
+
+        check_options(ray_options(settings))  # here, and not in workers that would die of it again and again
+    devices, settings = settings.devices or ("auto",), replace(settings, devices=())
     jobs, server = job_settings(arguments, settings, devices), server_settings(arguments, settings)
     return run_server(jobs, server, arguments)
 

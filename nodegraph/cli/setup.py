@@ -74,17 +74,25 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 def engine_options(arguments: argparse.Namespace, problems: list[Problem]) -> dict[str, Any]:
     """The settings of the options about where heavy nodes run; what is wrong with them goes to `problems`."""
     from nodegraph.engines.hello import one_kind
+    from nodegraph.execution.settings import is_ray
 
     devices = tuple([name.strip() for name in str(arguments.devices).split(",") if name.strip()])
     found = [bad_device(name) for name in devices] or [None]
     problems += [problem for problem in found if problem is not None]
-    mixed = one_kind(devices) if not any(found) else None
+    several = hasattr(arguments, "device") or is_ray(arguments.engine)  # and not one for each job
+    mixed = one_kind(devices) if several and not any(found) else None
     if mixed is not None:
         problems.append(mixed)
-    elif devices and arguments.device not in ("auto", *devices):
+    elif devices and getattr(arguments, "device", "auto") not in ("auto", *devices):
         message = f"--device {arguments.device} is not among --devices {','.join(devices)}"
         problems.append(Problem("usage", message, got=arguments.device, hint="give one of the two options"))
-    return {"engine": arguments.engine, "devices": devices}
+    return {
+        "engine": arguments.engine,
+        "devices": devices,
+        "ray_vram": arguments.ray_vram,
+        "ray_wait": arguments.ray_wait,
+        "ray_unauthenticated": arguments.allow_unauthenticated_ray,
+    }
 
 
 def cache_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -15,6 +15,11 @@ from nodegraph.resources import models_folder
 from nodegraph.workflow.document import CachePolicy, Workflow
 
 
+def is_ray(engine: str) -> bool:
+    """Whether the name of an engine means a Ray cluster, with or without its address."""
+    return engine == "ray" or engine.startswith("ray:")
+
+
 def default_cache_folder() -> Path:
     """`nodegraph` below $XDG_CACHE_HOME, or below ~/.cache."""
     return xdg_home("XDG_CACHE_HOME", ".cache") / "nodegraph"
@@ -36,7 +41,8 @@ class Settings:
     """How a session runs.
 
     cache: the policy for nodes that say nothing else. cache_dir: where results outlive the process; None keeps them in
-    memory only. engine: where heavy nodes run: "local" is this process, "processes" are workers of their own. devices:
+    memory only. engine: where heavy nodes run: "local" is this process, "processes" are workers of their own, "ray" or
+    "ray:ADDRESS" those of a Ray cluster (for what else is said of that, see `engines.ray_cluster.RayOptions`). devices:
     those of the workers, one for each. extra_models: (kind, folder) pairs of further folders of models. custom_nodes:
     folders with node packs for ComfyUI. allow_packs: the only ones of these to load, None for all. allow_pickle:
     whether models may be read from pickles, which torch then reads as weights only. cache_size, free_space: bytes that
@@ -52,6 +58,10 @@ class Settings:
     device: str = "auto"
     engine: str = "local"
     devices: tuple[str, ...] = ()
+    ray_first: int = 0
+    ray_unauthenticated: bool = False
+    ray_wait: float = 0.0
+    ray_vram: float = 0.0
     dtype: str = "auto"
     vae_dtype: str = "auto"
     extra_models: tuple[tuple[str, Path], ...] = ()

@@ -132,8 +132,8 @@ class Link:
         return WorkerInfo(self.device, self.state, self.process.pid, job, self.memory, self.models, restarts)
 
 
-async def start_worker(settings: JobSettings, device: str, owner: str) -> Link:
-    """Start a worker process. Raises OSError."""
+async def start_worker(settings: JobSettings, device: str, owner: str, number: int = 0) -> Link:
+    """Start a worker process, the one of this number. Raises OSError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -145,7 +145,7 @@ async def start_worker(settings: JobSettings, device: str, owner: str) -> Link:
         env=environment_of(settings),
     )
     link = Link(device, owner, process)
-    link.send({"say": "settings", "device": device}, pickle.dumps(settings))
+    link.send({"say": "settings", "device": device, "number": number}, pickle.dumps(settings))
     return link
 
 

@@ -33,6 +33,7 @@ class Slot:
     """The place of a worker: of one device, held by one process after another."""
 
     device: str
+    number: int = 0
     link: Link | None = None
     restarts: int = 0
     failures: int = 0
@@ -60,7 +61,7 @@ class Supervisor:
 
     def __init__(self, store: JobStore, hub: Hub, settings: JobSettings, changed: Callable[[], None]) -> None:
         self.store, self.hub, self.settings, self.changed = store, hub, settings, changed
-        self.slots = [Slot(device) for device in settings.devices]
+        self.slots = [Slot(device, number) for number, device in enumerate(settings.devices)]
         self.tasks: list[asyncio.Task[None]] = []
         self.paused = False
         self.stopping = False
@@ -148,7 +149,7 @@ class Supervisor:
             born = time.monotonic()
             try:
                 owner = f"{os.getpid()}.{slot.device}.{slot.restarts}"
-                link = slot.link = await start_worker(self.settings, slot.device, owner)
+                link = slot.link = await start_worker(self.settings, slot.device, owner, slot.number)
             except OSError as error:
                 self.hub.publish("", "worker", {"device": slot.device, "state": "dead", "reason": str(error)})
                 reason = "cannot start"

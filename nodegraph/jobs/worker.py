@@ -27,6 +27,7 @@ from nodegraph.cache.memory import MemoryStore
 from nodegraph.context import CancelToken
 from nodegraph.errors import ProblemError
 from nodegraph.execution.session import Session, registry_for
+from nodegraph.execution.settings import is_ray
 from nodegraph.jobs.catalogue import catalogue_of
 from nodegraph.jobs.converting import convert
 from nodegraph.jobs.examine import Reader, examine
@@ -83,9 +84,13 @@ class EventOutbox:
 class Worker:
     """One worker: its session, and the job that it is at."""
 
-    def __init__(self, settings: JobSettings, device: str, stream: BinaryIO, writer: FrameWriter) -> None:
+    def __init__(
+        self, settings: JobSettings, device: str, stream: BinaryIO, writer: FrameWriter, number: int = 0
+    ) -> None:
         self.stream, self.writer, self.device = stream, writer, device
         self.settings = replace(settings.execution, device=device, previews=settings.previews)
+        if is_ray(self.settings.engine) and settings.devices != ("auto",):  # one device of the cluster, each another
+            self.settings = replace(self.settings, devices=(device,), ray_first=number)
         self.jobs: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         self.questions: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self.job: str | None = None
@@ -314,7 +319,7 @@ def main() -> None:
         return
     relay_logs(writer)
     settings: JobSettings = pickle.loads(first.body)  # from the supervisor, which has started this process
-    Worker(settings, first.data["device"], stream, writer).serve()
+    Worker(settings, first.data["device"], stream, writer, first.data["number"]).serve()
     with contextlib.suppress(OSError):
         writer.send({"say": "bye"})
     sys.stdout.flush()

@@ -51,6 +51,14 @@ def Noise(seed: int = 0, dtype: str = "float32", folder: str = "") -> Latent:
 
 
 @node(category="test")
+def Large(megabytes: int = 100) -> Latent:
+    """Many bytes."""
+    import torch
+
+    return {"samples": torch.ones(1, megabytes, 512, 512)}
+
+
+@node(category="test")
 def Blend(a: Latent, b: Latent, by: float = 0.5, folder: str = "") -> Latent:
     """Some of both."""
     if folder:

@@ -61,8 +61,15 @@ def processes(count: int = 2, *, grace: float = 10.0, checkpoints: Path | None =
     return RemoteEngine(transport, lambda: hello_of(SETUP, registry()), grace=grace, checkpoints=checkpoints)
 
 
+def ray() -> Engine:
+    """Workers in a Ray cluster; skips the test where Ray is not installed."""
+    from tests.engines.ray_support import ray_engine
+
+    return ray_engine()
+
+
 #: How to make an engine of each kind; workers have the node types of `registry`.
-ENGINES: dict[str, Callable[[], Engine]] = {"local": local, "processes": processes}
+ENGINES: dict[str, Callable[[], Engine]] = {"local": local, "processes": processes, "ray": ray}
 
 
 @dataclass(slots=True)
