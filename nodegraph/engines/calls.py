@@ -20,7 +20,8 @@ from nodegraph.sockets.handles import Handle
 @dataclass(slots=True, eq=False)
 class Entry:
     """A node's work. errand, future: once it was asked for, and not only told ahead; until then what is said of it is
-    kept in `said`. worked, error: what came of it before it was asked for. tries: how often a worker died over it."""
+    kept in `said`. worked, error: what came of it before it was asked for. tries: how often a worker died over it;
+    lost: what is to be said of that, if nobody had asked for it then."""
 
     step: Step
     errand: Errand | None = None
@@ -28,6 +29,7 @@ class Entry:
     worked: Worked | None = None
     error: BaseException | None = None
     tries: int = 0
+    lost: str = ""
     said: dict[str, tuple[Message, Sequence[Buffer]]] = field(
         default_factory=dict[str, tuple[Message, Sequence[Buffer]]]
     )
@@ -167,6 +169,19 @@ def mentions_of(step: Step, errand: Errand, files: FileDigests) -> Mapping[str, 
         except OSError:
             found[name] = ["gone"]
     return found
+
+
+def copy(source: Future[Worked], target: Future[Worked]) -> None:
+    """Have what comes of one future come of another."""
+
+    def settled(done: Future[Worked]) -> None:
+        error = Cancelled() if done.cancelled() else done.exception()
+        if error is not None:
+            target.set_exception(error)
+        else:
+            target.set_result(done.result())
+
+    source.add_done_callback(settled)
 
 
 def gave_up(entry: Entry, reason: str) -> ProblemError:

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from nodegraph.context import Cancelled
 from nodegraph.engines.alarm import Alarm
-from nodegraph.engines.calls import Call, Entry, entries_of, gave_up, message_of, needs_of
+from nodegraph.engines.calls import Call, Entry, copy, entries_of, gave_up, message_of, needs_of
 from nodegraph.engines.contract import Buffer, Errand, Hello, Message, Transport, travels
 from nodegraph.engines.desk import Desk, Refused
 from nodegraph.engines.hello import misfit
@@ -73,13 +73,16 @@ class RemoteEngine:
     def submit(self, errand: Errand) -> Future[Worked]:
         with self._lock:
             entry = self._entries.get(errand.ident)
-            if entry is not None and entry.errand is None:
+            if entry is not None and entry.errand is None and not entry.lost:
                 return self._ask(entry, errand)
             if not self._takes(errand):
                 return self._local.submit(errand)
             if self._closed:
                 raise RuntimeError("the engine is closed")
             entries = entries_of(errand)
+            if entry is not None and entry.lost:
+                entries[0].tries = entry.tries
+                errand.context.warn(entry.lost)
             future = entries[0].ask(errand)
             self._entries.update((each.step.ident, each) for each in entries)
             refused = self._queue(entries)
@@ -339,7 +342,7 @@ class RemoteEngine:
             self._entries.pop(entry.step.ident, None)
             entry.error = Unstorable("done elsewhere")  # it is not asked for again
         if entry.errand is not None and entry.future is not None:
-            _copy(self._local.submit(entry.errand), entry.future)
+            copy(self._local.submit(entry.errand), entry.future)
 
     def _go_home(self, call: Call) -> None:
         """The arguments of a call do not travel: it is done here."""
@@ -348,7 +351,7 @@ class RemoteEngine:
             with self._lock:
                 self._entries.pop(entry.step.ident, None)
             if entry.errand is not None and entry.future is not None:
-                _copy(self._local.submit(entry.errand), entry.future)
+                copy(self._local.submit(entry.errand), entry.future)
         self._pump()
 
     def _watch(self, call: Call, lane: str) -> None:
@@ -406,20 +409,27 @@ class RemoteEngine:
 
     def _again(self, call: Call, lane: str, reason: str) -> None:
         """Send again what a worker was at when it died: not for ever, for the node may be what it died of."""
-        rest = call.open
-        if call.cancelled or not call.wanted:  # what was only told ahead is asked for anew, if at all
-            self._fail(rest, Cancelled())
-            return
-        first = rest[0]
-        first.tries += 1
-        if first.tries > AGAIN:
-            self._fail([first], gave_up(first, reason))
-            self._after(call)
-            return
-        if first.errand is not None:
-            first.errand.context.warn(f"the worker {lane} ended ({reason}); what it was at begins anew elsewhere")
+        words = f"the worker {lane} ended ({reason}); what it was at begins anew elsewhere"
+        refused: Refused = []
         with self._lock:
-            refused = self._queue(rest, call.done)
+            rest = call.open
+            first = rest[0] if rest and not call.cancelled else None
+            if first is not None:
+                first.tries += 1
+                if first.tries > AGAIN:
+                    first.error = gave_up(first, reason)
+                elif call.wanted:
+                    call.lead.context.warn(words)
+                    refused = self._queue(rest, call.done)
+                else:  # nobody has asked for it yet
+                    for entry in rest:
+                        entry.lost = words
+        if first is None:
+            self._fail(rest, Cancelled())
+        elif first.error is not None:
+            if first.errand is not None:
+                self._fail([first], first.error)
+            self._after(call)
         self._refuse(refused)
 
     def returned(self, lane: str, hello: Hello) -> None:
@@ -435,16 +445,3 @@ class RemoteEngine:
                 refused = self._desk.lose(lane, problem.describe(), returns=False)
         self._refuse(refused)
         self._pump()
-
-
-def _copy(source: Future[Worked], target: Future[Worked]) -> None:
-    """Have what comes of one future come of another."""
-
-    def settled(done: Future[Worked]) -> None:
-        error = Cancelled() if done.cancelled() else done.exception()
-        if error is not None:
-            target.set_exception(error)
-        else:
-            target.set_result(done.result())
-
-    source.add_done_callback(settled)

@@ -167,7 +167,7 @@ def Fails(kind: str = "plain", latent: Latent | None = None) -> Latent:
 
 
 @node(category="test")
-def Waits(pipe: str, name: str = "", context: Context = NO_CONTEXT, latent: Latent | None = None) -> str:
+def Waits(pipe: str, name: str = "", context: Context = NO_CONTEXT, after: int = 0) -> str:
     """Says by a named pipe that it has begun, and works until its run is cancelled, or a word comes by another pipe."""
     Path(pipe).write_text(f"{os.getpid()}\n")
     back = os.open(pipe + ".back", os.O_RDONLY | os.O_NONBLOCK)
@@ -177,6 +177,13 @@ def Waits(pipe: str, name: str = "", context: Context = NO_CONTEXT, latent: Late
     finally:
         os.close(back)
     return name + "done"
+
+
+@node(category="test", light=True)
+def Tells(pipe: str, one: int, two: int) -> int:
+    """Says by a named pipe that two results have come to the driver, which has kept them."""
+    Path(pipe).write_text("kept\n")
+    return 1
 
 
 @node(category="test")

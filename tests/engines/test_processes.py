@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from nodegraph.cache.checkpoints import Checkpoints
+from nodegraph.cache.disk import DiskStore
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.context import CancelToken
 from nodegraph.engines.hello import Setup, hello_of
@@ -229,25 +230,50 @@ def test_a_worker_that_cannot_start_is_told_and_nothing_waits(tmp_path: Path):
 
 DRIVER = """
 import sys
-from tests.engines.support import graph_of, processes, run
-from tests.toys import entry
-engine = processes(2)
-run(engine, graph_of(entry("w", "Waits", pipe=sys.argv[1]), entry("v", "Waits", pipe=sys.argv[2])))
+from pathlib import Path
+from nodegraph.cache.disk import DiskStore
+from tests.engines.support import processes, run
+from tests.engines.test_processes import halves
+run(processes(2), halves(Path(sys.argv[1])), store=DiskStore(Path(sys.argv[1]) / "kept"))
 """
 
 
-def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path):
-    pipes = [pipe(tmp_path, name) for name in ("one", "two")]
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, *pipes], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+def halves(folder: Path) -> Any:
+    """Two chains whose second nodes wait for a word, and tell when the first have been kept."""
+    return graph_of(
+        *[entry(f"a{i}", "Steps", folder=str(folder), dies_at=9 + i) for i in range(2)],
+        entry("told", "Tells", pipe=str(folder / "told"), one="$a0", two="$a1"),
+        *[entry(f"w{i}", "Waits", pipe=str(folder / str(i)), after=f"$a{i}") for i in range(2)],
     )
-    workers = [int(Path(each).read_text()) for each in pipes]
-    ends = [os.pidfd_open(worker) for worker in workers]
+
+
+def test_a_driver_that_is_killed_takes_its_workers_along_and_the_next_one_goes_on(tmp_path: Path):
+    kept, *pipes = [Path(pipe(tmp_path, name)) for name in ("told", "0", "1")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], cwd=ROOT, env=env)
+    assert kept.read_text() == "kept\n"
+    ends = [os.pidfd_open(int(each.read_text())) for each in pipes]
     driver.kill()
     driver.wait()
     for end in ends:
         assert _ended(end)
         os.close(end)
+
+    def answer() -> None:
+        for each in pipes:
+            each.read_text()
+            Path(f"{each}.back").write_text("x")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    engine, store = processes(2), DiskStore(tmp_path / "kept")
+    result = run(engine, halves(tmp_path), store=store, only=["w0", "w1"]).result
+    thread.join()
+    engine.close()
+    store.close()
+    assert result.status == "done"
+    assert set(result.executed) == {"w0", "w1"}
+    assert len(notes(tmp_path)) == 10
 
 
 def _ended(end: int) -> bool:
