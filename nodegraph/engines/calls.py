@@ -41,7 +41,10 @@ class Entry:
 
     def ask(self, errand: Errand) -> Future[Worked]:
         """It is asked for now: what was said of it is passed on."""
-        self.errand, self.future = errand, Future()
+        self.future = Future()
+        if self.settled:
+            self.future.set_running_or_notify_cancel()
+        self.errand = errand
         said, self.said = self.said, {}
         for data, buffers in said.values():
             self.hear(data, buffers)

@@ -43,7 +43,7 @@ class Desk:
     def begin(self, lanes: Iterable[Lane]) -> Refused:
         """The workers are there; some may be gone again. Returns the calls that none of them could ever do."""
         for lane in lanes:
-            if lane.name not in self._away | self._gone:
+            if lane.name not in self._away | self._gone | self._known:
                 self._come(lane.name, lane.hello)
         if not self._known and not self._away:
             self.broken = no_worker_left("all of them ended at once")

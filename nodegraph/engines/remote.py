@@ -103,7 +103,7 @@ class RemoteEngine:
                 if entry is not None and entry.errand is None:
                     del self._entries[ident]
                     entry.error = entry.error or Cancelled()
-            idle = [call for call in self._calls.values() if not call.wanted and not call.cancelled]
+            idle = [call for call in self._calls.values() if not call.open and not call.cancelled]
         for call in idle:
             self._cancel(call)
 
@@ -131,7 +131,6 @@ class RemoteEngine:
         future = entry.ask(errand)
         if entry.settled:
             self._entries.pop(errand.ident, None)
-            future.set_running_or_notify_cancel()
             self._threads.submit(entry.finish)
         elif any(entry in call.entries for call in self._calls.values()):
             future.set_running_or_notify_cancel()
@@ -262,6 +261,9 @@ class RemoteEngine:
             return
         if token is not None:
             call.undo = token.subscribe(lambda: self._cancel(call))
+        with self._lock:
+            if self._calls.get(call.number) is not call:  # its worker has died already
+                return
         self.transport.send(lane, data, buffers)
         if token is not None and token.cancelled:
             self._cancel(call)

@@ -312,6 +312,8 @@ class _Run:
         spec = node.spec
         arguments = starter.arguments(i)
         if isinstance(arguments, Blocked):
+            if (claimed := board.keys[i]) is not None:
+                self.sharing.unclaim(claimed)
             self.ledger.block(i, arguments)
             return
         if self.ledger.on_event is not None and i not in self.asking:

@@ -149,6 +149,16 @@ def test_several_items_and_no_value_at_all_steer_the_run_in_the_same_way(engine:
     assert "run" in result.executed
 
 
+def test_two_nodes_of_one_action_for_which_no_value_comes_do_not_wait_for_each_other(engine: Engine):
+    graph = graph_of(
+        entry("model", "Recipe"),
+        entry("nothing", "MaybeNothing", model="$model", nothing=True),
+        entry("one", "Strong", model="$model", latent="$nothing"),
+        entry("two", "Strong", model="$model", latent="$nothing"),
+    )
+    assert set(run(engine, graph).result.skipped) == {"one", "two"}
+
+
 def test_nodes_may_add_others(engine: Engine, here: Engine):
     graph = graph_of(entry("grown", "Grown"), entry("after", "Blend", a="$grown", b="$grown"))
     there, expected = run(engine, graph).result, run(here, graph).result
