@@ -59,14 +59,14 @@ def test_what_a_newer_version_wrote_is_refused_in_words_and_left_as_it_is(tmp_pa
         assert server.wait(job)["state"] == "done"
         assert server.end() == 143
     queue = tmp_path / "data/jobs.sqlite"
-    set_version(queue, 99)
+    known = set_version(queue, 99)
     refused = Served(tmp_path)
     code = refused.process.wait(60)
     refused.__exit__(None, None, None)
     assert (refused.url, code) == ("", 1)
     assert "newer version of nodegraph" in refused.said and "--data-dir" in refused.said
     assert "Traceback" not in refused.said
-    set_version(queue, 1)
+    set_version(queue, known)
     index = next((tmp_path / "kept").rglob("index*"))
     set_version(index, 99)
     with Served(tmp_path) as server:
@@ -92,11 +92,13 @@ def test_a_queue_of_version_1_is_gone_on_with(tmp_path: Path):
         assert server.submit()["number"] == 3
 
 
-def set_version(path: Path, version: int) -> None:
-    """Say that a file has the format of another version."""
+def set_version(path: Path, version: int) -> int:
+    """Say that a file has the format of another version; gives the one that it has."""
     connection = sqlite3.connect(path)
+    (known,) = connection.execute("PRAGMA user_version").fetchone()
     connection.execute(f"PRAGMA user_version={version}")
     connection.close()
+    return known
 
 
 def test_where_results_cannot_be_kept_jobs_run_and_it_is_said_once(tmp_path: Path):

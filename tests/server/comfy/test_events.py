@@ -138,15 +138,8 @@ def test_what_is_cached_is_told_with_its_pictures(server: Running) -> None:
             prompt, told = await client.run(empty_picture(7, "again"))
         (cached,) = data_of(told, "execution_cached")
         assert set(cached["nodes"]) == {"1", "2"}
-        assert types(told) == [
-            "status",
-            "execution_start",
-            "execution_cached",
-            "executed",
-            "execution_success",
-            "status",
-            "executing",
-        ]
+        kinds = [kind for kind in types(told) if kind != "status"]  # which comes whenever the queue changed
+        assert kinds == ["execution_start", "execution_cached", "executed", "execution_success", "executing"]
         assert data_of(told, "executed")[0]["output"] == data_of(before, "executed")[0]["output"]
         assert data_of(told, "executed")[0]["prompt_id"] == prompt
 
