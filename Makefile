@@ -7,7 +7,7 @@ PYTHON ?= python3
 UV ?=
 TORCH_INDEX ?=
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -228,7 +228,10 @@ def test_threads_share_a_store(tmp_path: Path):
         assert failures == []
         assert blob_bytes(tmp_path) <= 900 * KB
         assert sql(tmp_path, "SELECT * FROM run") == []
-    assert [thread.name for thread in threading.enumerate() if thread.name == "nodegraph-beat"] == []
+    beats = [thread for thread in threading.enumerate() if thread.name == "nodegraph-beat"]
+    for thread in beats:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in beats)
 
 
 def test_an_action_has_one_owner_in_a_process_too(tmp_path: Path):

@@ -98,13 +98,14 @@ export class Runs {
     const job = newId();
     const expected = [...this.app.plan.get()].filter(([, { runs }]) => runs).map(([node]) => node);
     this.follow(session, job, expected);
+    const before = this.lastSeen();
     try {
       await api.post('jobs', { ...requestOf(this.client, session, text), id: job, ...(front ? { front } : {}) });
     } catch (error) {
       this.forget(job);
       throw error;
     }
-    this.#keep(session, job);
+    this.#keep(session, job, before);
     return job;
   }
 
@@ -114,10 +115,11 @@ export class Runs {
    */
   async sweep(over) {
     const session = this.app.session.get();
+    const before = this.lastSeen();
     try {
       const job = await api.post('sweep', { ...requestOf(this.client, session, readableText(session)), over });
       this.follow(session, job.id);
-      this.#keep(session, job.id);
+      this.#keep(session, job.id, before);
       this.app.announce(t('form.sweep.queued'));
     } catch (error) {
       this.#refused(error, false);
@@ -273,12 +275,17 @@ export class Runs {
     return numbers.length ? Math.min(...numbers) : null;
   }
 
-  /** Keep in mind that a job is the last of a file. @param {Session} session @param {string} job */
-  #keep(session, job) {
+  /**
+   * Keep in mind that a job is the last of a file.
+   * @param {Session} session
+   * @param {string} job
+   * @param {number | null} seq the last event before it was queued; its first ones may come before the answer does
+   */
+  #keep(session, job, seq) {
     const all = readJson(this.app.storage, KEPT);
     const key = ownKey(session);
     delete all[key];
-    const entries = Object.entries({ ...all, [key]: { job, seq: this.lastSeen(), open: true } }).slice(-KEPT_JOBS);
+    const entries = Object.entries({ ...all, [key]: { job, seq, open: true } }).slice(-KEPT_JOBS);
     writeJson(this.app.storage, KEPT, Object.fromEntries(entries));
   }
 
