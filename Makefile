@@ -7,7 +7,7 @@ PYTHON ?= python3
 UV ?=
 TORCH_INDEX ?=
 ARGS ?=
-JOBS ?= 3
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -151,6 +151,20 @@ def resident(pid: int) -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
 
 
+async def warmed(pid: int) -> None:
+    """Wait until workers have imported what they import after their start, which is once, and beside their work."""
+
+    def ticks() -> int:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        stats = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split() for child in children]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats)
+
+    before = -100
+    while (now := ticks()) > before + 2:
+        before = now
+        await asyncio.sleep(0.5)
+
+
 async def fan_out(session: aiohttp.ClientSession, url: str, pid: int, clients: int) -> tuple[int, float]:
     """Many event streams at once, while 1,000 nodes run: the events that the slowest got, and the MiB it took."""
     before = resident(pid)
@@ -249,6 +263,7 @@ async def measure(small: bool) -> list[list[object]]:
             watcher = Watcher(socket)
             for i in range(5):
                 await one(session, url, watcher, prompt(1, -1 - i))
+            await warmed(pid)
             idle = resident(pid)
             singles = [await one(session, url, watcher, prompt(1, i)) for i in range(times)]
             echo = await echo_seconds(session, times)

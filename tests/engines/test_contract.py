@@ -144,7 +144,8 @@ def test_several_items_and_no_value_at_all_steer_the_run_in_the_same_way(engine:
     )
     result = run(engine, graph).result
     assert result.status == "done"
-    assert [latent["samples"].max().item() for latent in result["each"]] == [0.0, 2.0, 4.0]
+    each: Any = result["each"]
+    assert [latent["samples"].max().item() for latent in each] == [0.0, 2.0, 4.0]
     assert result.skipped == ("skipped",)
     assert "run" in result.executed
 

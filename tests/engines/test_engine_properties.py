@@ -54,7 +54,7 @@ def graphs(draw: st.DrawFn) -> list[NodeEntry]:
     return nodes
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(graphs())
 def test_any_graph_comes_to_the_same_anywhere(remote: Engine, nodes: list[NodeEntry]):
     graph, store = graph_of(*nodes), MemoryStore()

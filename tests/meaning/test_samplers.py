@@ -45,8 +45,8 @@ def test_every_name_here_is_a_sampler() -> None:
 @pytest.mark.parametrize("sampler", FAMILIES)
 def test_it_draws_what_is_asked(sampler: str, easel: Easel, figure: Figure) -> None:
     cfg, scheduler = 1.0 if sampler.endswith("cfg_pp") else 3.0, "karras" if sampler in KARRAS else "normal"
-    pictures = easel.draw(
-        prompt=describe(SCENE), sampler=sampler, scheduler=scheduler, steps=FAMILIES[sampler], cfg=cfg, batch=2
+    pictures = easel.batch(
+        prompt=describe(SCENE), sampler=sampler, scheduler=scheduler, steps=FAMILIES[sampler], cfg=cfg, seed=1, batch=2
     )
     seen = [judge(picture, SCENE) for picture in pictures]
     assert sum(verdict.background and verdict.colour for verdict in seen) >= len(seen) - 1  # all
@@ -56,7 +56,8 @@ def test_it_draws_what_is_asked(sampler: str, easel: Easel, figure: Figure) -> N
 @pytest.mark.parametrize("scheduler", get_args(SchedulerName))
 def test_with_each_schedule_too(scheduler: str, easel: Easel, figure: Figure) -> None:
     steps = MORE_STEPS.get(scheduler, 10)
-    pictures = easel.draw(prompt=describe(SCENE), sampler="euler", scheduler=scheduler, steps=steps, cfg=3.0, batch=2)
+    asked = {"prompt": describe(SCENE), "sampler": "euler", "scheduler": scheduler, "steps": steps, "cfg": 3.0}
+    pictures = easel.batch(**asked, seed=1, batch=2)
     seen = [judge(picture, SCENE) for picture in pictures]
     assert sum(verdict.background and verdict.colour for verdict in seen) >= len(seen) - 1  # all
     assert figure("shape", sum(verdict.shape for verdict in seen) / len(seen)) >= 0.5  # 1
