@@ -167,7 +167,9 @@ def Fails(kind: str = "plain", latent: Latent | None = None) -> Latent:
 
 
 @node(category="test")
-def Waits(pipe: str, name: str = "", context: Context = NO_CONTEXT, after: int = 0) -> str:
+def Waits(
+    pipe: str, name: str = "", context: Context = NO_CONTEXT, after: int = 0, latent: Latent | None = None
+) -> str:
     """Says by a named pipe that it has begun, and works until its run is cancelled, or a word comes by another pipe."""
     Path(pipe).write_text(f"{os.getpid()}\n")
     back = os.open(pipe + ".back", os.O_RDONLY | os.O_NONBLOCK)
