@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -220,7 +221,8 @@ def test_each_browser_is_somebody_of_its_own_also_after_a_reload(browser: Browse
         open_text(where, flow(prefix="turns"))
         with where.expect_request(lambda request: request.method == "POST" and request.url.endswith("/jobs")) as asked:
             where.evaluate("nodegraph.actions.run('run.queue')")
-        return asked.value.post_data_json["client"]
+        sent: Any = asked.value.post_data_json
+        return sent["client"]
 
     ready(page)
     first = queue(page)
