@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
+from nodegraph.engines.child import THREAD_VARIABLES
 from nodegraph.errors import Place, Problem, ProblemError, did_you_mean
 from nodegraph.workflow.read import similar_file
 
@@ -31,7 +32,6 @@ CACHE_OPTIONS: Final = (
     ("remote_cache_timeout", "remote_cache_timeout"),
     ("model_memory", "model_memory"),
 )
-THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

@@ -10,19 +10,18 @@ import os
 import queue
 import sys
 import threading
-from typing import BinaryIO, Final
+from typing import BinaryIO, cast
 
+from nodegraph.engines.child import die_with_parent, take_pipes
 from nodegraph.engines.frames import Frame, FrameWriter, read_frame
 from nodegraph.engines.hello import Setup, hello_data
-
-PR_SET_PDEATHSIG: Final = 1
-SIGKILL: Final = 9
 
 
 def main() -> None:
     """The process."""
-    stream, writer = take_pipes()
-    die_with_driver()
+    source, target = take_pipes()
+    stream, writer = cast(BinaryIO, os.fdopen(source, "rb", buffering=0)), FrameWriter(target)
+    die_with_parent()
     first = read_frame(stream)
     if first is None:
         return
@@ -52,25 +51,6 @@ def main() -> None:
             frame = None
     sys.stdout.flush()
     os._exit(0)  # threads of nodes that never end do not matter
-
-
-def take_pipes() -> tuple[BinaryIO, FrameWriter]:
-    """The pipes to the driver, put where nodes do not find them: their input is empty, and what they print goes to
-    standard error."""
-    stream, descriptor = os.fdopen(os.dup(0), "rb", buffering=0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    os.close(nothing)
-    return stream, FrameWriter(descriptor)  # type: ignore[return-value]
-
-
-def die_with_driver() -> None:
-    """Have the system end this process with the driver, even while a node holds everything up."""
-    with contextlib.suppress(Exception):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
 
 
 if __name__ == "__main__":

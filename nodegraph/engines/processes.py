@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,9 +16,9 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+from nodegraph.engines.child import ending, environment_of
 from nodegraph.engines.contract import Buffer, Hello, Lane, Listener, Message
 from nodegraph.engines.frames import FrameWriter, read_frame
 from nodegraph.engines.hello import Setup, read_hello
@@ -28,7 +27,6 @@ from nodegraph.errors import Problem, ProblemError
 START_SECONDS: Final = 180.0
 LEAVE_SECONDS: Final = 2.0  # that idle workers have to leave
 STARTS: Final = 3  # in a row that may fail before a worker is given up
-THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +153,7 @@ class Processes:
             stdout=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # Ctrl-C on a terminal is for the driver, which then tells its workers
-            env=_environment(setup),
+            env=environment_of(setup.threads),
         )
         cores = self.cores.get(lane)
         if cores is not None:
@@ -225,24 +223,6 @@ def fair_threads(setups: Sequence[Setup]) -> list[Setup]:
         else setup
         for setup in setups
     ]
-
-
-def ending(code: int) -> str:
-    """How a process ended, by its exit code: the name of the signal that killed it, where one has."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
-
-
-def _environment(setup: Setup) -> dict[str, str]:
-    """The environment of a worker process."""
-    threads = dict.fromkeys(THREAD_VARIABLES, str(setup.threads)) if setup.threads is not None else {}
-    # What `sys.path` was extended by, a child would not know otherwise.
-    path = os.pathsep.join(path for path in sys.path if path and Path(path).is_dir())
-    return {**os.environ, **threads, "PYTHONPATH": path}
 
 
 def _late(lane: str, seconds: float) -> Problem:

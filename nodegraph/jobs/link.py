@@ -11,16 +11,15 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal
 
+from nodegraph.engines.child import ending, environment_of
 from nodegraph.errors import Problem, ProblemError
 from nodegraph.jobs.frames import Frame, frame, read_frame
 from nodegraph.jobs.model import Job, Request, WorkerInfo
 from nodegraph.jobs.rows import request_data
 from nodegraph.jobs.settings import JobSettings
 
-THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 BUFFER: Final = 1 << 20
 
 WorkerState = Literal["starting", "ready", "busy", "stopping", "dead"]
@@ -142,34 +141,16 @@ async def start_worker(settings: JobSettings, device: str, owner: str, number: i
         stdout=asyncio.subprocess.PIPE,
         limit=BUFFER,
         start_new_session=True,  # Ctrl-C on a terminal is for the server, which then tells its workers
-        env=environment_of(settings),
+        env=environment_of(settings.threads),
     )
     link = Link(device, owner, process)
     link.send({"say": "settings", "device": device, "number": number}, pickle.dumps(settings))
     return link
 
 
-def environment_of(settings: JobSettings) -> dict[str, str]:
-    """The environment of a worker process."""
-    threads = dict.fromkeys(THREAD_VARIABLES, str(settings.threads)) if settings.threads is not None else {}
-    # What `sys.path` was extended by, a child would not know otherwise.
-    path = os.pathsep.join(path for path in sys.path if path and Path(path).is_dir())
-    return {**os.environ, **threads, "PYTHONPATH": path}
-
-
 def text_of(request: Request) -> bytes:
     """The text of a request as it travels."""
     return request.text.encode("utf-8", "surrogatepass")
-
-
-def ending(code: int) -> str:
-    """How a process ended, by its exit code: the name of the signal that killed it, where one has."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
 
 
 def problem_from(data: Mapping[str, Any]) -> Problem:

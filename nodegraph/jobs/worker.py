@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Final
 from nodegraph.cache.disk import DiskStore
 from nodegraph.cache.memory import MemoryStore
 from nodegraph.context import CancelToken
+from nodegraph.engines.child import die_with_parent, take_pipes
 from nodegraph.errors import ProblemError
 from nodegraph.execution.session import Session, registry_for
 from nodegraph.execution.settings import is_ray
@@ -45,8 +46,6 @@ IDLE_SECONDS: Final = 0.05  # without a job, after which what is left of earlier
 MOST_LEFT: Final = 256  # jobs of which something may be left to be recorded
 FEW_NODES: Final = 100  # of a larger job nothing is left, since that would take much memory
 WARM: Final = ("torch", "diffusers")
-PR_SET_PDEATHSIG: Final = 1
-SIGKILL: Final = 9
 
 
 class EventOutbox:
@@ -291,28 +290,10 @@ def resident_bytes() -> int:
         return 0
 
 
-def die_with_parent() -> None:
-    """Have the system end this process with its supervisor, even while a node holds everything up."""
-    with contextlib.suppress(Exception):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
-
-
-def take_pipes() -> tuple[BinaryIO, FrameWriter]:
-    """The pipes to the supervisor, put where nodes do not find them: their input is empty, and what they print goes to
-    standard error."""
-    stream, descriptor = os.fdopen(os.dup(0), "rb"), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    os.close(nothing)
-    return stream, FrameWriter(descriptor)
-
-
 def main() -> None:
     """The process."""
-    stream, writer = take_pipes()
+    source, target = take_pipes()
+    stream, writer = os.fdopen(source, "rb"), FrameWriter(target)
     die_with_parent()
     first = read_frame_from(stream)
     if first is None:
