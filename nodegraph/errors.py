@@ -12,7 +12,7 @@ import itertools
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
 
@@ -192,6 +192,13 @@ class Problem:
             "hint": self.hint,
         }
         return data | {name: value for name, value in facts.items() if value is not None}
+
+
+def problem_from(data: Mapping[str, Any]) -> Problem:
+    """The problem that `to_json` gave."""
+    place = Place(data.get("file"), data.get("line"), data.get("column"), data.get("source"))
+    facts = {name: data.get(name) for name in ("node", "input", "got", "expected", "hint")}
+    return Problem(data["code"], data["message"], place, severity=data.get("severity", "error"), **facts)
 
 
 class ProblemError(Exception):

@@ -18,7 +18,7 @@ from nodegraph.engines.contract import Ahead, Buffer, Errand, Message, Part
 from nodegraph.engines.outcome import Reported, problem_of, traceback_of
 from nodegraph.engines.wire import From, to_wire, value_of, wired_data
 from nodegraph.engines.work import Worked
-from nodegraph.errors import Place, Problem
+from nodegraph.errors import Place, problem_from
 from nodegraph.graph.model import GraphNode
 from nodegraph.sockets.packing import BadFile
 from nodegraph.sockets.values import Saved
@@ -263,13 +263,7 @@ def read_failure(data: Mapping[str, Any]) -> BaseException:
     """What a step raised."""
     if data.get("cancelled"):
         return Cancelled()
-    return Reported(read_problem(data["problem"]), str(data.get("details", "")))
-
-
-def read_problem(data: Mapping[str, Any]) -> Problem:
-    """The problem that `to_json` gave, without its place: a file here is none there."""
-    facts: dict[str, Any] = {name: data.get(name) for name in ("node", "input", "got", "expected", "hint")}
-    return Problem(data["code"], data["message"], severity=data.get("severity", "error"), **facts)
+    return Reported(replace(problem_from(data["problem"]), place=Place()), str(data.get("details", "")))
 
 
 def preview_message(call: int, step: int, image: PIL.Image.Image) -> tuple[Message, Sequence[Buffer]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from nodegraph.engines.child import ending, environment_of
-from nodegraph.errors import Problem, ProblemError
+from nodegraph.errors import Problem, ProblemError, problem_from
 from nodegraph.jobs.frames import Frame, frame, read_frame
 from nodegraph.jobs.model import Job, Request, WorkerInfo
 from nodegraph.jobs.rows import request_data
@@ -151,12 +151,3 @@ async def start_worker(settings: JobSettings, device: str, owner: str, number: i
 def text_of(request: Request) -> bytes:
     """The text of a request as it travels."""
     return request.text.encode("utf-8", "surrogatepass")
-
-
-def problem_from(data: Mapping[str, Any]) -> Problem:
-    """The problem that `to_json` gave."""
-    from nodegraph.errors import Place
-
-    place = Place(data.get("file"), data.get("line"), data.get("column"), data.get("source"))
-    facts = {name: data.get(name) for name in ("node", "input", "got", "expected", "hint")}
-    return Problem(data["code"], data["message"], place, severity=data.get("severity", "error"), **facts)
